@@ -1,0 +1,31 @@
+/* lk/conf.h - the settings of one volume and of the run; filled by the command line and
+ * /etc/latchkey/NAME.conf (src/cli). */
+#ifndef LK_CONF_H
+#define LK_CONF_H
+
+#include "lk/imds.h"
+#include "lk/vault.h"
+
+enum lk_on_failure { LK_FAIL_PROMPT, LK_FAIL_HALT, LK_FAIL_REBOOT };
+
+struct lk_conf {
+	char name[64];                 /* volume: the mapping's name */
+	char uuid[37];                 /* LUKS UUID, pinned */
+	char device[256];              /* "": found by UUID */
+	char key[600];                 /* https://HOST/keys/NAME[/VERSION], pinned */
+	char attest[LK_HOST_MAX + 16]; /* https://HOST, pinned */
+	char thumbprint[44];           /* of the vault key, pinned; "": oct key */
+	enum lk_identity identity;
+	char identity_id[300];
+	enum lk_enc enc;
+	char api_version[24]; /* "7.4" */
+	char trust[256];      /* PEM file of trust anchors */
+	char tpm[128];        /* "/dev/tpmrm0" */
+	char event_log[128];  /* "/sys/kernel/security/tpm0/binary_bios_measurements" */
+	char cryptsetup[128]; /* "" : looked for in /usr/sbin, /sbin */
+	uint32_t timeout_s;   /* 120: the one deadline */
+	enum lk_on_failure on_failure;
+	bool kmsg;
+};
+
+#endif

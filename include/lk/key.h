@@ -1,0 +1,41 @@
+/* lk/key.h - keys that a vault releases: kind, public half, and the canonical private half that
+ * latchkey derives from.
+ *
+ * Canonical form (design, section 4), whatever the HSM's encoding (order of the primes, CRT
+ * members, d modulo phi or lambda, leading zeros): RSA: the smaller prime, big-endian, half the
+ * modulus' length; EC: the scalar at field length; oct: the bytes.
+ */
+#ifndef LK_KEY_H
+#define LK_KEY_H
+
+#include "lk/crypto.h"
+
+enum lk_kty { LK_KTY_RSA = 1, LK_KTY_EC, LK_KTY_OCT };
+enum lk_curve { LK_P256 = 1, LK_P384, LK_P521 };
+
+#define LK_RSA_MAX 512
+#define LK_EC_MAX  66
+
+struct lk_pub {
+	enum lk_kty kty;
+	enum lk_curve curve; /* EC */
+	size_t n_len, e_len; /* RSA: without leading zeros; EC: n is x, e is y, at field length;
+				oct: 0 */
+	uint8_t n[LK_RSA_MAX], e[LK_RSA_MAX];
+};
+
+size_t lk_curve_size(enum lk_curve c);      /* field length in bytes: 32, 48, 66 */
+const char *lk_curve_name(enum lk_curve c); /* "P-256", ... */
+bool lk_curve_parse(struct lk_slice name, enum lk_curve *out);
+bool lk_pub_eq(const struct lk_pub *a, const struct lk_pub *b);
+/* RFC 7638 thumbprint, SHA-256, base64url (43 characters). oct keys have none: LK_EUSAGE. */
+LK_CHECK enum lk_code lk_pub_thumbprint(
+    const struct lk_pub *k, char out[static 44], struct lk_err *e);
+
+/* `plain` is what the unwrap gave: PKCS#8 DER (RSA 2048 to 4096 two-prime, EC P-256/384/521) or raw
+ * bytes (oct, 16 to 64). Must be the private half of `pub` (recomputed: p * q == n, d * G == Q),
+ * else LK_EUNWRAP. ikm receives the canonical form. */
+LK_CHECK enum lk_code lk_key_canonical(
+    const struct lk_pub *pub, struct lk_slice plain, struct lk_secret *ikm, struct lk_err *e);
+
+#endif

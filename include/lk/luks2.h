@@ -1,0 +1,25 @@
+/* lk/luks2.h - read what matters from a LUKS2 header: UUID and the tokens of type "latchkey".
+ *
+ * Format: LUKS2 on-disk format specification, sections 2 and 3 (two copies of a binary header of
+ * 4096 bytes and a JSON area, SHA-256 over the whole; the newer valid copy by sequence id wins).
+ * The host owns these bytes: everything is bounds-checked, the JSON area is at most 4 MiB in the
+ * format and at most LK_LUKS2_JSON_MAX here. Runs in a courier only.
+ */
+#ifndef LK_LUKS2_H
+#define LK_LUKS2_H
+
+#include "lk/binding.h"
+
+#define LK_LUKS2_JSON_MAX (64 * 1024)
+
+struct lk_luks2 {
+	char uuid[37];
+	size_t count;
+	struct lk_binding bindings[LK_BINDINGS_MAX];
+};
+
+/* Reads with pread(2). LK_ELUKS: no LUKS2 header, or both copies damaged. A malformed latchkey
+ * token is skipped with a warning in the log. */
+LK_CHECK enum lk_code lk_luks2_read(int fd, struct lk_luks2 *out, struct lk_err *e);
+
+#endif

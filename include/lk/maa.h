@@ -1,0 +1,66 @@
+/* lk/maa.h - Microsoft Azure Attestation: POST /attest/AzureGuest (protocol notes, azure-guest
+ * section 1.5).
+ *
+ * The evidence is given as slices; this layer knows nothing of the TPM. The answer is an envelope
+ * that only the TPM key opens; the token found inside is inspected here as well, since JSON is
+ * parsed in couriers only.
+ */
+#ifndef LK_MAA_H
+#define LK_MAA_H
+
+#include "lk/http.h"
+#include "lk/json.h"
+#include "lk/url.h"
+
+#define LK_TOKEN_MAX     32768
+#define LK_EVENT_LOG_MAX (128 * 1024)
+
+struct lk_maa_evidence {
+	struct lk_slice nonce;           /* base64url text, 22 characters or more */
+	struct lk_slice os_name;         /* os-release NAME, "Linux" when unknown */
+	uint32_t os_major, os_minor;     /* major >= 1 */
+	struct lk_slice ak_cert, ak_pub; /* whole NV index; TPM2B_PUBLIC */
+	struct lk_slice quote, quote_sig;
+	struct lk_slice key_pub, certify, certify_sig;
+	struct lk_slice pcrs;      /* 8 * 32 bytes */
+	struct lk_slice event_log; /* may be empty */
+	struct lk_slice report;    /* SNP report, 1184 bytes */
+	struct lk_slice runtime;
+	struct lk_slice certs_pem;
+};
+
+struct lk_maa_envelope {
+	struct lk_slice inner_key, iv, tag, ciphertext;
+}; /* point into `store` */
+
+/* What the flow needs to know of a token, and what an administrator needs to compare with a policy.
+ */
+struct lk_maa_claims {
+	char issuer[LK_HOST_MAX + 16];
+	int64_t expires;    /* unix */
+	char summary[1024]; /* "name=value" pairs separated by "; ": the claims that release
+			       policies test */
+};
+
+/* The AttestationInfo document, before base64url. */
+LK_CHECK enum lk_code lk_maa_info(
+    const struct lk_maa_evidence *ev, struct lk_buf *out, struct lk_err *e);
+/* The request body around it; `scratch` holds the intermediate document. */
+LK_CHECK enum lk_code lk_maa_body(
+    const struct lk_maa_evidence *ev, struct lk_buf *scratch, struct lk_buf *out, struct lk_err *e);
+LK_CHECK enum lk_code lk_maa_parse(const struct lk_http_rsp *rsp, struct lk_buf *store,
+    struct lk_maa_envelope *out, struct lk_err *e);
+/* Refuses a token whose first encryption key in x-ms-runtime.keys is not (key_n, 65537), whose
+ * client payload does not carry our nonce (base64 of it), whose issuer is not https://<host>, or
+ * whose attestation type is not sevsnpvm. LK_EATTEST. */
+LK_CHECK enum lk_code lk_maa_token_check(struct lk_slice jwt, const char *host,
+    struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out,
+    struct lk_err *e);
+
+/* An error answer of Key Vault, Managed HSM or MAA as an error value: code, inner code, message,
+ * request id, and the remedy where the meaning is known (the four meanings of 403; protocol notes 3
+ * and 4.6). Sets retry and wait_s. `service` is "attestation" or "vault". */
+enum lk_code lk_azure_error(
+    const struct lk_http_rsp *rsp, const char *service, const char *host, struct lk_err *e);
+
+#endif

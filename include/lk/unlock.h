@@ -1,0 +1,22 @@
+/* lk/unlock.h - from a configuration with pins and a LUKS2 header to the volume's key, or to the
+ * opened mapping.
+ *
+ * Order: read the header in the disk courier; pick the binding whose uuid, key URL, attestation
+ * authority and thumbprint are those of the configuration (any that disagree are refused by name);
+ * attest and release; check the token's MAC; derive; only then is anything opened.
+ */
+#ifndef LK_UNLOCK_H
+#define LK_UNLOCK_H
+
+#include "lk/luks2.h"
+#include "lk/release.h"
+
+/* Does the binding say what the configuration pins? LK_ETRUST names the field and both values. */
+LK_CHECK enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h,
+    const struct lk_binding **out, struct lk_err *e);
+/* The 43 characters for the volume, and the slot they open. disk_fd: the device, open for reading.
+ */
+LK_CHECK enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int disk_fd,
+    struct lk_secret *key, uint32_t *slot, struct lk_err *e);
+
+#endif

@@ -1,0 +1,38 @@
+/* lk/url.h - the URLs we accept: https://HOST[:PORT][/PATH], nothing else.
+ *
+ * Refused: other schemes, user info, fragments, queries, IP literals, empty labels, control bytes,
+ * percent signs in the host, hosts over 253 bytes. The host is lower-cased and loses one trailing
+ * dot.
+ */
+#ifndef LK_URL_H
+#define LK_URL_H
+
+#include "lk/slice.h"
+
+#define LK_HOST_MAX 254
+#define LK_PATH_MAX 512
+
+struct lk_url {
+	char host[LK_HOST_MAX];
+	uint16_t port;
+	char path[LK_PATH_MAX];
+}; /* path starts with '/', or is "" */
+
+LK_CHECK enum lk_code lk_url_parse(struct lk_slice text, struct lk_url *out, struct lk_err *e);
+/* Is `host` one of ours below `suffix` ("vault.azure.net"): "x.vault.azure.net" yes,
+ * "vault.azure.net" and "xvault.azure.net" no. */
+bool lk_url_under(const char *host, const char *suffix);
+/* Append percent-encoded (RFC 3986 unreserved stay). */
+void lk_url_escape(struct lk_slice in, struct lk_buf *out);
+
+/* A key URL: https://HOST/keys/NAME[/VERSION]. Names: [0-9A-Za-z-]{1,127}; version: [0-9a-f]{32}.
+ */
+struct lk_key_url {
+	struct lk_url url;
+	char name[128];
+	char version[33];
+}; /* version "" = current */
+LK_CHECK enum lk_code lk_key_url_parse(
+    struct lk_slice text, struct lk_key_url *out, struct lk_err *e);
+
+#endif
