@@ -6,8 +6,6 @@
 #include "lk/imds.h"
 #include "lk/vault.h"
 
-enum lk_on_failure { LK_FAIL_PROMPT, LK_FAIL_HALT, LK_FAIL_REBOOT };
-
 struct lk_conf {
 	char name[64];                 /* volume: the mapping's name */
 	char uuid[37];                 /* LUKS UUID, pinned */
@@ -24,7 +22,6 @@ struct lk_conf {
 	char event_log[128];  /* "/sys/kernel/security/tpm0/binary_bios_measurements" */
 	char cryptsetup[128]; /* "" : looked for in /usr/sbin, /sbin */
 	uint32_t timeout_s;   /* 120: the one deadline */
-	enum lk_on_failure on_failure;
 	bool kmsg;
 };
 

@@ -11,13 +11,13 @@
 #include "lk/secret.h"
 
 struct lk_cs_call {
-	const char *program; /* path of cryptsetup, or "" to look in /usr/sbin, /sbin, /usr/bin */
-	const char *const *argv; /* arguments after the program name, NULL-terminated; "@0", "@1"
-				    become /dev/fd/N of the pipes */
-	struct lk_slice pipe[2]; /* what the child reads from them; written by us, then closed */
-	struct lk_buf *out;      /* its stdout, or NULL */
+	const char *program;      /* path of cryptsetup, or "" to look in /usr/sbin, /sbin, /usr/bin */
+	const char *const *argv;  /* arguments after the program name, NULL-terminated */
+	struct lk_slice input[2]; /* what the child reads from stdin ("-") and from LK_CS_SECOND */
+	struct lk_buf *out;       /* its stdout, or NULL */
 	lk_time deadline;
 };
+#define LK_CS_SECOND "/dev/fd/3"
 LK_CHECK enum lk_code lk_cs_run(const struct lk_cs_call *call, struct lk_err *e);
 
 /* cryptsetup open --type luks2 --key-slot SLOT --key-file=<pipe> DEVICE NAME */

@@ -13,6 +13,8 @@
 #define LK_LUKS2_JSON_MAX (64 * 1024)
 
 struct lk_luks2 {
+	uint32_t slots_used;  /* bit n: key slot n exists */
+	uint32_t tokens_used; /* bit n: token n exists */
 	char uuid[37];
 	size_t count;
 	struct lk_binding bindings[LK_BINDINGS_MAX];
