@@ -1,0 +1,146 @@
+#!/bin/bash
+# dracut module: what latchkey needs in an initramfs that runs systemd (dracut 059 and dracut-ng).
+#
+# Settings, for a file in /etc/dracut.conf.d (the defaults suit an installed latchkey):
+#   latchkey_network=no        do not pull the network module in: something else brings the network up
+#   latchkey_confdir=DIR       configuration folder to take                  (/etc/latchkey)
+#   latchkey_crypttab=FILE     crypttab to take the volumes from             (/etc/crypttab)
+#   latchkey_bin=FILE          the program                                   (/usr/bin/latchkey)
+#   latchkey_unitdir=DIR       where latchkey.socket and latchkey@.service are
+
+# A module's functions see dracut's variables; the linter does not.
+# shellcheck disable=SC2154
+
+_latchkey_socket=/run/latchkey/key.sock
+
+_latchkey_settings() {
+    _latchkey_bin=${latchkey_bin:-$dracutsysrootdir/usr/bin/latchkey}
+    _latchkey_confdir=${latchkey_confdir:-$dracutsysrootdir/etc/latchkey}
+    _latchkey_crypttab=${latchkey_crypttab:-$dracutsysrootdir/etc/crypttab}
+    _latchkey_unitdir=${latchkey_unitdir:-$dracutsysrootdir${systemdsystemunitdir:-/usr/lib/systemd/system}}
+}
+
+# The crypttab lines whose key comes from our socket.
+_latchkey_volumes() {
+    [[ -r $_latchkey_crypttab ]] || return 0
+    awk -v socket="$_latchkey_socket" '$1 !~ /^#/ && $3 == socket' "$_latchkey_crypttab"
+}
+
+# Does a LUKS volume that this host boots from carry a binding?
+_latchkey_bound_here() {
+    local _dev
+    for _dev in "${!host_fs_types[@]}"; do
+        [[ ${host_fs_types[$_dev]} == crypto_LUKS ]] || continue
+        cryptsetup luksDump "$_dev" 2> /dev/null \
+            | grep -q '^[[:space:]]*[0-9]\+: latchkey$' && return 0
+    done
+    return 1
+}
+
+# The files named in the configuration ("trust = FILE", one or more lines).
+_latchkey_trust_files() {
+    local _conf
+    for _conf in "$_latchkey_confdir"/*.conf; do
+        [[ -f $_conf ]] || continue
+        sed -n 's/^[[:space:]]*trust[[:space:]]*=[[:space:]]*//p' "$_conf" | sed 's/[[:space:]]*$//'
+    done | sort -u
+}
+
+# called by dracut
+check() {
+    _latchkey_settings
+    if [[ ! -x $_latchkey_bin ]]; then
+        derror "latchkey: $_latchkey_bin is not there"
+        return 1
+    fi
+    require_binaries awk sed || return 1
+
+    if [[ $hostonly ]] || [[ $mount_needs ]]; then
+        _latchkey_bound_here && return 0
+        return 255
+    fi
+    return 0
+}
+
+# called by dracut
+depends() {
+    local _deps="systemd dracut-systemd crypt"
+
+    # split off from crypt in dracut-ng 103; unknown to dracut 059
+    if declare -F dracut_module_path > /dev/null && [[ -d $(dracut_module_path systemd-cryptsetup) ]]; then
+        _deps+=" systemd-cryptsetup"
+    fi
+    [[ ${latchkey_network:-yes} == no ]] || _deps+=" network"
+    echo "$_deps"
+}
+
+# called by dracut
+cmdline() {
+    [[ ${latchkey_network:-yes} == no ]] && return 0
+    _latchkey_bound_here && printf '%s' " rd.neednet=1"
+    return 0
+}
+
+# called by dracut
+installkernel() {
+    # Built in on some kernels, absent on others: a missing one is no error.
+    hostonly='' instmods "=drivers/char/tpm" sev-guest tsm configfs
+    hostonly='' instmods hv_vmbus hv_storvsc hv_netvsc pci-hyperv mana hv_utils
+    hostonly='' instmods dm_crypt algif_skcipher
+    return 0
+}
+
+_latchkey_install_config() {
+    local _file _from
+
+    for _file in "$_latchkey_confdir"/*.conf; do
+        [[ -f $_file ]] || continue
+        inst_simple "$_file" "/etc/latchkey/${_file##*/}"
+    done
+
+    while IFS= read -r _file; do
+        case $_file in
+            /etc/latchkey/*) _from=$_latchkey_confdir/${_file#/etc/latchkey/} ;;
+            /*) _from=$dracutsysrootdir$_file ;;
+            *)
+                derror "latchkey: trust = $_file is not an absolute path"
+                return 1
+                ;;
+        esac
+        if [[ ! -r $_from ]]; then
+            derror "latchkey: trust file $_from cannot be read; the volume would not unlock"
+            return 1
+        fi
+        inst_simple "$_from" "$_file"
+    done < <(_latchkey_trust_files)
+}
+
+# A host-only image takes crypttab over by itself (module crypt). A generic one does not, so our lines go in here.
+_latchkey_install_crypttab() {
+    local _line
+    [[ $hostonly ]] && return 0
+    mkdir -p "$initdir/etc"
+    while IFS= read -r _line; do
+        grep -qxF -- "$_line" "$initdir/etc/crypttab" 2> /dev/null || printf '%s\n' "$_line" >> "$initdir/etc/crypttab"
+    done < <(_latchkey_volumes)
+}
+
+# called by dracut
+install() {
+    _latchkey_settings
+
+    inst_simple "$_latchkey_bin" /usr/bin/latchkey
+    inst_simple "$_latchkey_unitdir/latchkey.socket" "$systemdsystemunitdir/latchkey.socket"
+    inst_simple "$_latchkey_unitdir/latchkey@.service" "$systemdsystemunitdir/latchkey@.service"
+    $SYSTEMCTL -q --root "$initdir" add-wants sockets.target latchkey.socket
+
+    _latchkey_install_config || return 1
+    _latchkey_install_crypttab
+
+    if [[ $hostonly_cmdline == yes ]]; then
+        local _cmdline
+        _cmdline=$(cmdline)
+        [[ $_cmdline ]] && printf '%s\n' "$_cmdline" >> "$initdir/etc/cmdline.d/60latchkey.conf"
+    fi
+    return 0
+}
