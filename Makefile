@@ -1,0 +1,167 @@
+# latchkey. GNU make. `make` builds, `make check` tests everything, `make demo` shows it.
+#
+# For a packager: CC_musl, CFLAGS, LDFLAGS, PREFIX, DESTDIR, VERSION, SOURCE_DATE_EPOCH.
+# V=1 prints the commands, CI=1 makes warnings errors, LTO=1 links with optimisation.
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+PREFIX ?= /usr
+DESTDIR ?=
+CFLAGS ?=
+LDFLAGS ?=
+D := build/deps
+# Debian's own: it is the one that has python3-cryptography.
+PYTHON := /usr/bin/python3
+
+include src/deps/flags.mk
+
+# ---- what it is called, and when it was made
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1)
+ifdef SOURCE_DATE_EPOCH
+EPOCH := $(SOURCE_DATE_EPOCH)
+else
+EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || \
+	find src include -type f -printf '%T@\n' | sort -n | tail -n 1 | cut -d. -f1)
+endif
+
+# ---- sources
+
+dirs := util codec crypto tls hw net jose azure courier flow cli
+mains := src/cli/latchkey.c src/cli/latchkeyctl.c
+lib_src := $(filter-out $(mains),$(sort $(foreach d,$(dirs),$(wildcard src/$(d)/*.c))))
+ctl_src := $(sort $(wildcard src/cli/ctl/*.c))
+progs := $(patsubst src/cli/%.c,%,$(wildcard $(mains)))
+all_src := $(lib_src) $(ctl_src) $(wildcard $(mains))
+test_src := $(sort $(wildcard tests/unit/test_*.c))
+tests := $(patsubst tests/unit/%.c,%,$(test_src))
+
+# Only these see the version and the build time, so a commit does not rebuild the rest.
+stamped := $(if $(all_src),$(shell grep -lE 'LK_(VERSION|BUILD_EPOCH)' $(all_src) $(test_src)))
+
+# ---- flags
+
+WARN := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wundef -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wnull-dereference \
+	-Wswitch-enum -Wimplicit-fallthrough
+WARN_gcc := -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wstack-usage=8192
+ifdef CI
+WARN += -Werror
+endif
+ifeq ($(LTO),1)
+CODEGEN_musl += -flto
+endif
+
+INCLUDES := -Iinclude -iquote src/tls -isystem $(D)/include
+DEFINES := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"mbed_config.h"'
+ALL_CFLAGS_common = $(WARN) $(DEFINES) $(INCLUDES) -MMD -MP -frandom-seed=$< \
+	$(if $(filter $<,$(stamped)),-include build/gen/build.h)
+ALL_CFLAGS_musl = $(CODEGEN_musl) $(ALL_CFLAGS_common) $(WARN_gcc) \
+	-idirafter /usr/include/$(ARCH_TRIPLE) -idirafter /usr/include $(CFLAGS)
+ALL_CFLAGS_asan = $(CODEGEN_glibc) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all $(ALL_CFLAGS_common)
+
+# musl-gcc -static-pie gives a dynamic executable without a word, so the link is spelt out.
+MUSL_LIB ?= /usr/lib/$(shell $(GCC) -dumpmachine | cut -d- -f1)-linux-musl
+LINK_FLAGS := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,text,-z,separate-code,--as-needed \
+	-Wl,--build-id=none -Wl,--no-undefined
+link_musl = $(GCC) -nostdlib -static-pie $(if $(filter 1,$(LTO)),$(CODEGEN_musl)) \
+	$(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(shell $(GCC) -print-file-name=crtbeginS.o) \
+	$(1) -L$(MUSL_LIB) -Wl,--start-group -lc build/musl/liblatchkey.a $(D)/musl/lib/libtss.a \
+	$(D)/musl/lib/libmbed.a $(shell $(GCC) -print-libgcc-file-name) -Wl,--end-group \
+	$(shell $(GCC) -print-file-name=crtendS.o) $(MUSL_LIB)/crtn.o $(LINK_FLAGS) $(LDFLAGS)
+link_asan = $(CC_glibc) -fsanitize=$(SANITIZE) $(1) build/asan/liblatchkey.a \
+	$(D)/glibc/lib/libtss.a $(D)/glibc/lib/libmbed.a
+
+# ---- the goals for people. Each sees to it first that the libraries (and tools) are there.
+
+SETUP := MAKE='$(MAKE)' src/deps/setup.sh
+SUB := $(MAKE) --no-print-directory
+SUITES := $(PYTHON) tests/suites.py
+
+all:
+	@$(SETUP) libs
+	@$(SUB) programs
+setup:
+	@$(SETUP) all
+ready:
+	@$(SETUP) check-all || $(SETUP) all
+check: ready
+	@$(SUB) programs unit asan
+	@$(SUITES) lint unit asan cloud boot
+check-unit: ready
+	@$(SUB) programs unit
+	@$(SUITES) unit
+check-asan: ready
+	@$(SUB) asan
+	@$(SUITES) asan
+check-cloud check-boot: check-%: ready
+	@$(SUB) programs
+	@$(SUITES) $*
+lint: ready
+	@$(SUB) programs
+	@$(SUITES) lint
+size: all
+	@tests/lint/size.sh
+repro: ready
+	@tests/lint/repro.sh
+demo: ready
+	@$(SUB) programs
+	@qemu/demo
+sim: ready
+	@$(SUB) programs
+	@$(PYTHON) tests/cloud/sim.py
+clean:
+	rm -rf build/musl build/asan build/lint build/gen build/check build/latchkey build/latchkeyctl
+
+programs: $(addprefix build/,$(progs))
+unit: $(addprefix build/musl/tests/,$(tests))
+asan: $(addprefix build/asan/tests/,$(tests)) $(addprefix build/asan/,$(progs))
+# Every object under -Werror, in a tree of its own (a step of `make lint`).
+warnings: $(patsubst src/%.c,build/lint/%.o,$(all_src)) $(patsubst tests/%.c,build/lint/tests/%.o,$(test_src))
+
+# ---- rules
+
+build/gen/build.h: FORCE
+	@mkdir -p $(@D); printf '#define LK_VERSION "%s"\n#define LK_BUILD_EPOCH INT64_C(%s)\n' \
+		'$(VERSION)' '$(EPOCH)' >$@.new; cmp -s $@ $@.new && rm $@.new || mv $@.new $@
+
+# 1: musl or asan, 2: compiler
+define flavor_rules
+build/$(1)/obj/%.o: src/%.c $(D)/stamp
+	$$(call quiet,CC,$(1)/$$*.o)mkdir -p $$(@D) && $(2) $$(ALL_CFLAGS_$(1)) -c -o $$@ $$<
+build/$(1)/obj/tests/%.o: tests/%.c $(D)/stamp
+	$$(call quiet,CC,$(1)/tests/$$*.o)mkdir -p $$(@D) && $(2) $$(ALL_CFLAGS_$(1)) -Itests/unit -c -o $$@ $$<
+build/$(1)/liblatchkey.a: $$(patsubst src/%.c,build/$(1)/obj/%.o,$$(lib_src))
+	$$(call quiet,AR,$$@)rm -f $$@ && $$(AR) crD $$@ $$^
+build/$(1)/tests/%: build/$(1)/obj/tests/unit/%.o build/$(1)/liblatchkey.a
+	$$(call quiet,LD,$$@)mkdir -p $$(@D) && $$(call link_$(1),$$<) -o $$@
+build/$(1)/latchkey: build/$(1)/obj/cli/latchkey.o build/$(1)/liblatchkey.a
+	$$(call quiet,LD,$$@)$$(call link_$(1),$$<) -o $$@
+build/$(1)/latchkeyctl: build/$(1)/obj/cli/latchkeyctl.o $$(patsubst src/%.c,build/$(1)/obj/%.o,$$(ctl_src)) \
+	build/$(1)/liblatchkey.a
+	$$(call quiet,LD,$$@)$$(call link_$(1),$$(filter %.o,$$^)) -o $$@
+$$(patsubst src/%.c,build/$(1)/obj/%.o,$$(filter src/%,$$(stamped))): build/gen/build.h
+$$(patsubst tests/%.c,build/$(1)/obj/tests/%.o,$$(filter tests/%,$$(stamped))): build/gen/build.h
+endef
+$(eval $(call flavor_rules,musl,$(CC_musl)))
+$(eval $(call flavor_rules,asan,$(CC_glibc)))
+
+build/latchkey build/latchkeyctl: build/%: build/musl/%
+	$(call quiet,STRIP,$@)strip -o $@ $<
+
+build/lint/%.o: src/%.c $(D)/stamp
+	@mkdir -p $(@D) && $(CC_musl) $(ALL_CFLAGS_musl) -Werror -c -o $@ $<
+build/lint/tests/%.o: tests/%.c $(D)/stamp
+	@mkdir -p $(@D) && $(CC_musl) $(ALL_CFLAGS_musl) -Itests/unit -Werror -c -o $@ $<
+$(patsubst %.c,build/lint/%.o,$(patsubst src/%,%,$(stamped))): build/gen/build.h
+
+$(D)/stamp:
+	@$(SETUP) libs
+
+-include $(shell [ -d build ] && find build/musl build/asan build/lint -name '*.d' 2>/dev/null)
+
+.PHONY: all setup ready check check-unit check-asan check-cloud check-boot lint size repro demo sim clean \
+	install programs unit asan warnings FORCE
+.PRECIOUS: build/musl/obj/%.o build/asan/obj/%.o build/musl/obj/tests/%.o build/asan/obj/tests/%.o
