@@ -1,8 +1,9 @@
 /* lk/log.h - lines for a person at a serial console.
  *
- * Sinks: stderr (with <N> prefixes under journald) and, when asked for, /dev/kmsg with one write
- * per record. Every line carries the milliseconds since the program's start. Logging never blocks
- * and never fails a caller. A child process sets a hook that sends its lines to the keeper instead.
+ * Sinks: stderr (with <N> prefixes if the caller says so) and, when asked for, /dev/kmsg with one
+ * write per record. Every line carries the milliseconds since the program's start. Logging never
+ * blocks and never fails a caller. A child process sets a hook that sends its lines to the keeper
+ * instead.
  */
 #ifndef LK_LOG_H
 #define LK_LOG_H
@@ -15,6 +16,7 @@ struct lk_log_conf {
 	enum lk_level level; /* lines above it are dropped */
 	bool kmsg;           /* also write to /dev/kmsg */
 	bool quiet;          /* no stderr */
+	bool journal;        /* stderr goes to the journal: put <N> in front of each line */
 	const char *tag;     /* "latchkey" */
 };
 
