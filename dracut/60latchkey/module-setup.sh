@@ -133,6 +133,7 @@ install() {
     inst_simple "$_latchkey_unitdir/latchkey.socket" "$systemdsystemunitdir/latchkey.socket"
     inst_simple "$_latchkey_unitdir/latchkey@.service" "$systemdsystemunitdir/latchkey@.service"
     $SYSTEMCTL -q --root "$initdir" add-wants sockets.target latchkey.socket
+    inst_hook initqueue/timeout 90 "$moddir/timeout.sh"
 
     _latchkey_install_config || return 1
     _latchkey_install_crypttab

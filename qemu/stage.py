@@ -1,0 +1,174 @@
+"""What the demo and the boot tests share: where things are, the simulated cloud, the enrolled disk, the image."""
+
+import hashlib
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+QEMU = os.path.join(TOP, "qemu")
+CLOUD = os.path.join(TOP, "tests", "cloud")
+BUILD = os.path.join(TOP, "build", "qemu")
+KERNEL = os.path.join(BUILD, "kernel")
+NS = os.path.join(CLOUD, "ns")
+ADMIN = ("127.0.0.1", 8099)
+
+VOLUME = "root"
+PASSPHRASE = "recovery-correct-horse"
+SOCKET = "/run/latchkey/key.sock"
+GREETING = r"latchkey demo: root mounted from /dev/mapper/root"
+CLEAN = r"latchkey demo: no trace of the disk key"
+LEAK = r"latchkey demo: (LEAK|left behind)"
+PROMPT = r"lease enter passphrase for disk"
+
+
+class StageError(Exception):
+    """A step that did not work, as one line."""
+
+
+def run(*argv, **options):
+    """Run a command; StageError with the end of its output when it fails.  Returns its standard output as bytes."""
+    argv = [os.fspath(a) for a in argv]
+    try:
+        done = subprocess.run(argv, check=False, stdin=options.pop("stdin", subprocess.DEVNULL),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    except FileNotFoundError as e:
+        raise StageError("%s is missing" % e.filename) from None
+    if done.returncode != 0:
+        said = (done.stderr + done.stdout).decode(errors="replace").strip().split("\n")
+        raise StageError("%s: exit %d: %s" % (os.path.basename(argv[0]), done.returncode, " / ".join(said[-6:])))
+    return done.stdout
+
+
+class Child:
+    """A background process with a log file, ended when the block ends."""
+
+    def __init__(self, argv, log):
+        self.log = log
+        self.out = open(log, "ab")
+        try:
+            self.process = subprocess.Popen([os.fspath(a) for a in argv], stdin=subprocess.DEVNULL, stdout=self.out,
+                                            stderr=subprocess.STDOUT)
+        except OSError as e:
+            raise StageError(str(e)) from None
+
+    def wait_for(self, what, ready, seconds=90):
+        """Poll ready() until it is true; the child must stay alive meanwhile."""
+        end = time.monotonic() + seconds
+        while not ready():
+            if self.process.poll() is not None or time.monotonic() > end:
+                with open(self.log, errors="replace") as f:
+                    raise StageError("%s did not come up: %s" % (what, " / ".join(f.read().strip().split("\n")[-4:])))
+            time.sleep(0.05)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.out.close()
+
+
+def answers(address):
+    """Does somebody listen there?"""
+    try:
+        socket.create_connection(address, 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def cloud(state, log):
+    """The simulated cloud over its state folder, ready to be used; to be called inside the namespace."""
+    child = Child([os.path.join(CLOUD, "sim.py"), "--state", state], log)
+    try:
+        child.wait_for("the simulated cloud", lambda: answers(ADMIN))
+    except StageError:
+        child.__exit__()
+        raise
+    return child
+
+
+def ctl(*words):
+    """Change something in the running cloud."""
+    return run(os.path.join(CLOUD, "ctl.py"), *words)
+
+
+class Set:
+    """The files of one prepared machine: disk, TPM state, cloud state, configuration, image."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.disk = os.path.join(folder, "disk.img")
+        self.tpm = os.path.join(folder, "tpm")
+        self.cloud = os.path.join(folder, "cloud")
+        self.config = os.path.join(folder, "latchkey")
+        self.crypttab = os.path.join(folder, "crypttab")
+        self.initrd = os.path.join(folder, "initrd.img")
+        self.digest = os.path.join(folder, "key.sha256")
+
+    def copy(self, folder):
+        """A set of its own for one boot, which shares image and configuration with this one."""
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        twin = Set(folder)
+        run("cp", "--reflink=auto", "--sparse=always", self.disk, twin.disk)
+        shutil.copytree(self.tpm, twin.tpm)
+        shutil.copytree(self.cloud, twin.cloud)
+        twin.config, twin.crypttab = self.config, self.crypttab
+        twin.initrd, twin.digest = self.initrd, self.digest
+        return twin
+
+    def leak_argument(self):
+        """Kernel argument with the SHA-256 of the disk key (256 random bits: it tells nothing)."""
+        with open(self.digest) as f:
+            return "latchkey.leak=" + f.read().strip()
+
+
+def prepare_disk(machine):
+    """A fresh folder with kernel and an encrypted disk that only the recovery passphrase opens."""
+    shutil.rmtree(machine.folder, ignore_errors=True)
+    os.makedirs(machine.config)
+    run(os.path.join(QEMU, "kernel"), KERNEL)
+    passphrase = os.path.join(machine.folder, "passphrase")
+    with open(passphrase, "w") as f:
+        f.write(PASSPHRASE)
+    run(os.path.join(QEMU, "disk"), machine.disk, passphrase)
+    uuid = run("cryptsetup", "luksUUID", machine.disk).decode().strip()
+    with open(machine.crypttab, "w") as f:
+        f.write("%s UUID=%s %s luks,x-initrd.attach\n" % (VOLUME, uuid, SOCKET))
+
+
+def prepare_image(machine, program):
+    """The initramfs with the program and the machine's configuration."""
+    run(os.path.join(QEMU, "initramfs"), machine.initrd, KERNEL, program, machine.config, machine.crypttab)
+
+
+def sha256_hex(data):
+    """As the booted root computes it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def newc(name, mode, data=b""):
+    """One member of a cpio archive (format newc)."""
+    fields = (0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
+    head = b"070701" + b"".join(b"%08x" % f for f in fields) + name.encode() + b"\0"
+    return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+def overlay(image, files, out):
+    """Write `out`: the image with some files replaced, as a second archive behind it.  files: {path: (mode, bytes)}."""
+    with open(image, "rb") as f:
+        base = f.read()
+    tail = b"".join(newc(path, stat.S_IFREG | mode, data) for path, (mode, data) in files.items())
+    tail += newc("TRAILER!!!", 0)
+    with open(out, "wb") as f:
+        f.write(base + b"\0" * (-len(base) % 4) + tail)
