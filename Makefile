@@ -89,7 +89,7 @@ ready:
 	@$(SETUP) check-all || $(SETUP) all
 check: ready
 	@$(SUB) programs unit asan
-	@$(SUITES) lint unit asan cloud boot
+	@$(SUITES) lint self unit asan cloud boot
 check-unit: ready
 	@$(SUB) programs unit
 	@$(SUITES) unit
@@ -120,6 +120,13 @@ unit: $(addprefix build/musl/tests/,$(tests))
 asan: $(addprefix build/asan/tests/,$(tests)) $(addprefix build/asan/,$(progs))
 # Every object under -Werror, in a tree of its own (a step of `make lint`).
 warnings: $(patsubst src/%.c,build/lint/%.o,$(all_src)) $(patsubst tests/%.c,build/lint/tests/%.o,$(test_src))
+tidy: $(patsubst src/%.c,build/lint/%.tidy,$(all_src))
+cppcheck:
+	@mkdir -p build/lint/cppcheck
+	@cppcheck --quiet --std=c11 --enable=warning,portability,performance --inconclusive --error-exitcode=1 \
+		--inline-suppr --suppress=missingIncludeSystem --cppcheck-build-dir=build/lint/cppcheck -j2 \
+		--template='{file}:{line}: {message} [{id}]' -D_GNU_SOURCE -DLK_VERSION='"0"' -DLK_BUILD_EPOCH=0 \
+		-Iinclude $(all_src)
 
 # ---- rules
 
@@ -157,11 +164,19 @@ build/lint/tests/%.o: tests/%.c $(D)/stamp
 	@mkdir -p $(@D) && $(CC_musl) $(ALL_CFLAGS_musl) -Itests/unit -Werror -c -o $@ $<
 $(patsubst %.c,build/lint/%.o,$(patsubst src/%,%,$(stamped))): build/gen/build.h
 
+# After the object: that one is remade whenever a header changes.
+TIDY ?= clang-tidy
+TIDY_FLAGS = $(filter-out -Wstack% -frandom%,$(WARN)) $(DEFINES) $(INCLUDES) \
+	$(if $(filter $<,$(stamped)),-include build/gen/build.h)
+build/lint/%.tidy: src/%.c build/lint/%.o .clang-tidy
+	@$(TIDY) --quiet $< -- $(TIDY_FLAGS) 2>$@.log >$@.new || { grep -E '(error|warning):' $@.new $@.log; exit 1; }
+	@mv $@.new $@
+
 $(D)/stamp:
 	@$(SETUP) libs
 
 -include $(shell [ -d build ] && find build/musl build/asan build/lint -name '*.d' 2>/dev/null)
 
 .PHONY: all setup ready check check-unit check-asan check-cloud check-boot lint size repro demo sim clean \
-	install programs unit asan warnings FORCE
+	install programs unit asan warnings tidy cppcheck FORCE
 .PRECIOUS: build/musl/obj/%.o build/asan/obj/%.o build/musl/obj/tests/%.o build/asan/obj/tests/%.o

@@ -11,7 +11,7 @@
 #include "lk/secret.h"
 
 struct lk_cs_call {
-	const char *program;      /* path of cryptsetup, or "" to look in /usr/sbin, /sbin, /usr/bin */
+	const char *program;      /* path of cryptsetup, or "" for /usr/sbin, /sbin, /usr/bin */
 	const char *const *argv;  /* arguments after the program name, NULL-terminated */
 	struct lk_slice input[2]; /* what the child reads from stdin ("-") and from LK_CS_SECOND */
 	struct lk_buf *out;       /* its stdout, or NULL */

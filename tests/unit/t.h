@@ -7,8 +7,8 @@
  *		EQ_U(n, 3);
  *	}
  *
- * A failed check prints where and what, and the test goes on: the next check may say more. Tests run
- * in the order of the file. `-k text` runs those whose name contains text, `-l` lists the names.
+ * A failed check prints where and what, and the test goes on: the next check may say more. Tests
+ * run in file order. `-k text` runs those whose name contains text, `-l` lists the names.
  * SKIP("why") ends a test that cannot run here. main() is in this header, so a program is one file.
  */
 #ifndef LK_TEST_T_H
@@ -37,6 +37,8 @@ static inline void t_add(struct t_case *c)
 	*t_last = c;
 	t_last = &c->next;
 }
+
+#define T_HELPER __attribute__((unused)) static void
 
 #define T(id)                                                                                      \
 	static void t_run_##id(void);                                                              \
@@ -80,7 +82,7 @@ static inline void t_add(struct t_case *c)
 /* Bytes of two lengths, for instance of a slice: EQ_BYTES(s.p, s.n, "abc", 3) */
 #define EQ_BYTES(got, got_n, want, want_n)                                                         \
 	t_eq_mem(__FILE__, __LINE__, #got, (got), (got_n), (want), (want_n))
-/* The enum lk_code that expr returns. Its error text, if you print it, is yours: T_FAIL("%s", e.msg) */
+/* The enum lk_code that expr returns. Its error text is yours to print: T_FAIL("%s", e.msg) */
 #define EQ_CODE(want, expr) t_eq_code(__FILE__, __LINE__, #expr, (int)(expr), (int)(want), #want)
 /* expr ends its process by a signal (abort, seccomp) or with a status other than 0. */
 #define DIES(expr)                                                                                 \
@@ -101,36 +103,34 @@ static inline void t_add(struct t_case *c)
 		return;                                                                            \
 	} while (0)
 
-__attribute__((unused)) static void t_eq_u(const char *file, int line, const char *what, uintmax_t got,
-    uintmax_t want)
+T_HELPER t_eq_u(const char *file, int line, const char *what, uintmax_t got, uintmax_t want)
 {
 	if (got != want && t_failures++ < 20)
-		printf("# %s:%d: %s is %ju (0x%jx), not %ju (0x%jx)\n", file, line, what, got, got, want,
-		    want);
+		printf("# %s:%d: %s is %ju (0x%jx), not %ju (0x%jx)\n", file, line, what, got,
+		    got, want, want);
 }
 
-__attribute__((unused)) static void t_eq_i(const char *file, int line, const char *what, intmax_t got,
-    intmax_t want)
+T_HELPER t_eq_i(const char *file, int line, const char *what, intmax_t got, intmax_t want)
 {
 	if (got != want && t_failures++ < 20)
 		printf("# %s:%d: %s is %jd, not %jd\n", file, line, what, got, want);
 }
 
-__attribute__((unused)) static void t_eq_s(const char *file, int line, const char *what, const char *got,
-    const char *want)
+T_HELPER t_eq_s(const char *file, int line, const char *what, const char *got, const char *want)
 {
 	if (got && want && !strcmp(got, want))
 		return;
 	if (t_failures++ < 20)
-		printf("# %s:%d: %s is \"%s\", not \"%s\"\n", file, line, what, got ? got : "(null)",
-		    want ? want : "(null)");
+		printf("# %s:%d: %s is \"%s\", not \"%s\"\n", file, line, what,
+		    got ? got : "(null)", want ? want : "(null)");
 }
 
-__attribute__((unused)) static void t_eq_code(const char *file, int line, const char *what, int got,
-    int want, const char *name)
+T_HELPER t_eq_code(
+    const char *file, int line, const char *what, int got, int want, const char *name)
 {
 	if (got != want && t_failures++ < 20)
-		printf("# %s:%d: %s returned code %d, not %s (%d)\n", file, line, what, got, name, want);
+		printf("# %s:%d: %s returned code %d, not %s (%d)\n", file, line, what, got, name,
+		    want);
 }
 
 static inline void t_hex(const char *label, const void *bytes, size_t n, size_t at)
@@ -144,8 +144,8 @@ static inline void t_hex(const char *label, const void *bytes, size_t n, size_t 
 	putchar('\n');
 }
 
-__attribute__((unused)) static void t_eq_mem(const char *file, int line, const char *what, const void *got,
-    size_t got_n, const void *want, size_t want_n)
+T_HELPER t_eq_mem(const char *file, int line, const char *what, const void *got, size_t got_n,
+    const void *want, size_t want_n)
 {
 	size_t n = got_n < want_n ? got_n : want_n, at = 0;
 
@@ -158,7 +158,7 @@ __attribute__((unused)) static void t_eq_mem(const char *file, int line, const c
 	t_hex("want", want, want_n, at);
 }
 
-__attribute__((unused)) static void t_died(const char *file, int line, const char *what, pid_t pid)
+T_HELPER t_died(const char *file, int line, const char *what, pid_t pid)
 {
 	int st = 0;
 
