@@ -16,7 +16,9 @@
 #include "lk/json.h"
 #include "lk/url.h"
 
+#define LK_BINDING_TYPE "latchkey"
 #define LK_BINDINGS_MAX 8
+#define LK_SLOT_MAX     31u /* LUKS2 has 32 key slots and 32 tokens */
 #define LK_DISK_KEY_LEN 43
 
 struct lk_binding {
@@ -31,6 +33,9 @@ struct lk_binding {
 	uint8_t salt[32];
 	uint8_t mac[32];
 };
+
+/* 36 characters, lower case: what cryptsetup writes. */
+bool lk_uuid_ok(struct lk_slice s);
 
 /* Every field typed and limited; unknown members are ignored. LK_ELUKS for a malformed one. */
 LK_CHECK enum lk_code lk_binding_read(

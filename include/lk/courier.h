@@ -17,6 +17,7 @@
 
 #include "lk/frame.h"
 #include "lk/imds.h"
+#include "lk/luks2.h"
 #include "lk/maa.h"
 #include "lk/vault.h"
 
@@ -29,7 +30,7 @@ struct lk_courier_conf {
 	uint16_t port;
 	struct lk_slice roots_pem; /* read before the fork; empty for imds and disk */
 	int disk_fd;               /* LK_PEER_DISK: the device, open for reading; else -1 */
-	lk_time deadline;
+	lk_time deadline; /* the child stops a little before, so that its reason still arrives */
 };
 
 struct lk_courier {
@@ -74,6 +75,10 @@ LK_CHECK enum lk_code lk_ask_release(struct lk_courier *c, const struct lk_relea
     struct lk_buf *scratch, struct lk_err *e);
 LK_CHECK enum lk_code lk_wait_released(
     struct lk_courier *c, struct lk_buf *store, struct lk_released *out, struct lk_err *e);
+
+/* The disk courier's one question: asked and waited for. */
+LK_CHECK enum lk_code lk_read_tokens(
+    struct lk_courier *c, struct lk_buf *store, struct lk_luks2 *out, struct lk_err *e);
 
 /* The child's main loop for one peer (in serve_<peer>.c); returns the process's exit status. */
 int lk_serve_imds(int fd, const struct lk_courier_conf *conf);

@@ -48,7 +48,7 @@ struct lk_err {
 	uint32_t lib;    /* raw code of Mbed TLS or the TSS, or 0 */
 	uint32_t wait_s; /* Retry-After of the service, capped, or 0 */
 	char msg[400];   /* what: why */
-	char hint[400];  /* what to do about it, may be empty */
+	char hint[800];  /* what to do about it, may be empty */
 };
 
 /* Record the failure and return `code`. */

@@ -29,8 +29,8 @@ enum lk_frame {
 	LK_F_ENVELOPE,  /* inner key, iv, tag, ciphertext */
 	LK_F_CLAIMS,    /* issuer, expires(u64), summary */
 	LK_F_RELEASED,  /* kty, curve (u32 each), n, e, kid, ciphertext */
-	LK_F_TOKENS_OK, /* uuid, count(u32), then per binding the fields of struct lk_binding in
-			   order */
+	LK_F_TOKENS_OK, /* slots used, tokens used (u32 each), uuid, count(u32), then per binding
+			   the fields of struct lk_binding in order */
 	LK_F_STEP       /* step name, milliseconds(u32): for the timeline ("dns+connect", "tls",
 			   "exchange") */
 };
@@ -53,8 +53,10 @@ void lk_frame_take_cstr(struct lk_frame_reader *r, char *out, size_t cap); /* pr
 LK_CHECK enum lk_code lk_frame_done(
     const struct lk_frame_reader *r, const char *what, struct lk_err *e);
 
+/* payload NULL: an empty one. */
 LK_CHECK enum lk_code lk_frame_send(
     int fd, enum lk_frame type, const struct lk_buf *payload, lk_time deadline, struct lk_err *e);
+/* The payload is appended to `store`. LK_EABSENT: the other side closed between two frames. */
 LK_CHECK enum lk_code lk_frame_recv(int fd, struct lk_buf *store, enum lk_frame *type,
     struct lk_frame_reader *payload, lk_time deadline, struct lk_err *e);
 

@@ -56,7 +56,7 @@ static void make_printable(char *s)
 /* Through a copy: the arguments may point into the text that is replaced. */
 static void LK_PRINTF(3, 0) set_text(char *dst, size_t cap, const char *fmt, va_list ap)
 {
-	char tmp[sizeof(((struct lk_err *)0)->msg)];
+	char tmp[sizeof(((struct lk_err *)0)->hint)];
 
 	if (vsnprintf(tmp, sizeof(tmp), fmt, ap) < 0)
 		tmp[0] = '\0';
