@@ -1,0 +1,35 @@
+/* dial_race.h - the part of dialling after the look-up: order of the addresses and the attempts. */
+#ifndef LK_NET_DIAL_RACE_H
+#define LK_NET_DIAL_RACE_H
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+#include "lk/clock.h"
+
+#define LK_RACE_MAX        8   /* addresses; more are left out */
+#define LK_RACE_STAGGER_MS 250 /* RFC 8305, section 5 */
+
+union lk_addr {
+	struct sockaddr sa;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+struct lk_race {
+	union lk_addr addr[LK_RACE_MAX];
+	size_t n;    /* addresses */
+	size_t next; /* the first not yet tried */
+	struct pollfd open[LK_RACE_MAX];
+	size_t n_open;
+	int first_err; /* errno of the first that failed */
+};
+
+/* Take the addresses of `list` in its order, but the families by turns, beginning with that of the
+ * first. */
+void lk_race_order(struct lk_race *r, const struct addrinfo *list);
+/* The winner's descriptor in *won, or LK_ENET (retry) with the first failure, or LK_ETIME. */
+LK_CHECK enum lk_code lk_race_run(struct lk_race *r, lk_time deadline, int *won, struct lk_err *e);
+
+#endif
