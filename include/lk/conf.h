@@ -16,12 +16,14 @@ struct lk_conf {
 	enum lk_identity identity;
 	char identity_id[300];
 	enum lk_enc enc;
-	char api_version[24]; /* "7.4" */
-	char trust[256];      /* PEM file of trust anchors */
-	char tpm[128];        /* "/dev/tpmrm0" */
-	char event_log[128];  /* "/sys/kernel/security/tpm0/binary_bios_measurements" */
-	char cryptsetup[128]; /* "" : looked for in /usr/sbin, /sbin */
-	uint32_t timeout_s;   /* 120: the one deadline */
+	char api_version[24];        /* "7.4" */
+	char trust[256];             /* PEM file of trust anchors */
+	char tpm[128];               /* "/dev/tpmrm0" */
+	char event_log[128];         /* "/sys/kernel/security/tpm0/binary_bios_measurements" */
+	char cryptsetup[128];        /* "" : looked for in /usr/sbin, /sbin */
+	char os_name[64];            /* os-release NAME; "": Linux */
+	uint32_t os_major, os_minor; /* of os-release VERSION_ID; major 0: 1.0 */
+	uint32_t timeout_s;          /* 120: the one deadline */
 	bool kmsg;
 };
 

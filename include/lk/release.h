@@ -28,10 +28,12 @@ struct lk_timeline {
 
 struct lk_run; /* static inside; one at a time */
 
-/* roots_pem: content of conf->trust, read by the caller, outlives the run. want_vault false: attest
- * only. */
+/* `conf` outlives the run. roots_pem: content of conf->trust, read by the caller, outlives the run.
+ * want_vault false: attest only. */
 LK_CHECK enum lk_code lk_run_start(const struct lk_conf *conf, struct lk_slice roots_pem,
     bool want_vault, struct lk_run **out, struct lk_err *e);
+/* Ask for this key (of the same host) instead of conf->key: a binding names the version. */
+LK_CHECK enum lk_code lk_run_use_key(struct lk_run *r, const char *url, struct lk_err *e);
 /* The attestation token (JWT text, points into the run). */
 LK_CHECK enum lk_code lk_run_attest(
     struct lk_run *r, struct lk_slice *jwt, struct lk_maa_claims *claims, struct lk_err *e);
@@ -50,7 +52,5 @@ LK_CHECK enum lk_code lk_run_release(
 const struct lk_timeline *lk_run_timeline(const struct lk_run *r);
 lk_time lk_run_deadline(const struct lk_run *r);
 void lk_run_end(struct lk_run *r); /* stops couriers, flushes the TPM key, wipes; NULL allowed */
-
-/* evidence.c: what the TPM says, ready for MAA; the flow keeps it for a second attempt. */
 
 #endif

@@ -12,6 +12,7 @@
 #define EXCHANGE_MS  40000 /* one request and its answer */
 #define STALE_MS     30000 /* an idle connection is not trusted longer than this */
 #define TLS_TRIES    3
+#define REFUSALS     3
 #define PAUSE_MAX_MS 16000
 #define LINK_MAX_MS  2000 /* longest pause while the network is not there */
 #define WAIT_MAX_S   60
@@ -178,7 +179,7 @@ static enum lk_code exchange(
 /* ---- repeats */
 
 struct tries {
-	unsigned answers, tls, links;
+	unsigned answers, tls, links, refusals;
 	uint32_t pause_ms;
 };
 
@@ -212,7 +213,13 @@ static bool again(
 		*ms = next_pause(t, 250, LINK_MAX_MS);
 		return true;
 	}
-	if (!e->retry || (retry->tries != 0 && ++t->answers >= retry->tries))
+	/* Another bearer or attestation token is the keeper's decision. */
+	if (!e->retry || e->http == 401 || e->http == 403)
+		return false;
+	/* "Identity not found": just assigned, or never. */
+	if (e->http == 400 && ++t->refusals > REFUSALS)
+		return false;
+	if ((retry->tries != 0 && ++t->answers >= retry->tries))
 		return false;
 	*ms = next_pause(t, retry->pause_ms, PAUSE_MAX_MS);
 	if (e->wait_s > 0) {
