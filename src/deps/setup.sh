@@ -3,12 +3,14 @@
 #
 #   setup.sh all          tools and libraries                    (make setup)
 #   setup.sh libs         the libraries and what they need       (make)
+#   setup.sh sources      only fetch, check and unpack their sources
 #   setup.sh check-libs   exit 0 if the libraries are up to date
 #   setup.sh check-all    the same for tools and libraries
 #
 # DEPS=dir       build offline from the source packages that lie there
 # DEPS_OUT=dir   put everything there instead of build/deps
 # LOCK=file      pins, instead of src/deps/lock
+# APT_ETC=dir    where apt's sources are looked up, instead of /etc/apt
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -92,14 +94,18 @@ check_packages() {
 	done
 }
 
-build_libs() {
-	check_packages
+sources() {
 	mkdir -p "$out"
-	rm -f "$out/stamp"
 	names=$(awk '$1 == "source" { print $2 }' "$lock")
 	for name in $names; do
 		get_source "$name"
 	done
+}
+
+build_libs() {
+	check_packages
+	rm -f "$out/stamp"
+	sources
 	for flavor in musl glibc; do
 		[ "$flavor" = musl ] || command -v clang >/dev/null || {
 			say "no clang: the libraries for the sanitizer builds are left out"
@@ -134,6 +140,7 @@ libs() {
 case ${1:-all} in
 check-libs) libs_ready ;;
 check-all) libs_ready && { ! command -v dpkg-query >/dev/null || [ -z "$(missing build test boot)" ]; } ;;
+sources) sources ;;
 libs)
 	libs_ready || install_tools build
 	libs
@@ -144,5 +151,5 @@ all)
 	libs
 	say "everything is here"
 	;;
-*) die "usage: setup.sh [all|libs|check-libs|check-all]" ;;
+*) die "usage: setup.sh [all|libs|sources|check-libs|check-all]" ;;
 esac

@@ -6,7 +6,8 @@
 # apt uses, with its keyring. Reads both forms of apt's source lists. What is said there about
 # trust (trusted=yes) is not taken over: the archive's signature is our check.
 archive_of() {
-	for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+	etc=${APT_ETC:-/etc/apt}
+	for f in "$etc/sources.list" "$etc"/sources.list.d/*.list "$etc"/sources.list.d/*.sources; do
 		[ -r "$f" ] && printf '%s\n' "$f"
 	done | while read -r f; do
 		case $f in
@@ -64,7 +65,7 @@ private_apt() {
 		echo >>"$apt/archive.sources"
 	done
 	grep -q '^URIs:' "$apt/archive.sources" ||
-		die "no Debian archive in /etc/apt to take the sources from; DEPS=dir builds from source packages in a folder"
+		die "no Debian archive in $etc to take the sources from; DEPS=dir builds from source packages in a folder"
 	cat >"$apt/apt.conf" <<-EOF
 		Dir::Etc::SourceList "$apt/archive.sources";
 		Dir::Etc::SourceParts "/dev/null";

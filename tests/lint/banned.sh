@@ -10,7 +10,7 @@ ban() {
 	found=$(find $1 -name '*.[ch]' | sort | xargs -r awk -f "$here/code.awk" /dev/null |
 		grep -E "[^A-Za-z0-9_.>\"]($2)[[:space:]]*\(" || true)
 	[ -z "$found" ] || {
-		echo "$found" | sed "s/\$/    <- $3/"
+		echo "$found" | awk -v why="$3" '{ print $0 "    <- " why }'
 		bad=1
 	}
 }

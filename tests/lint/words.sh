@@ -19,4 +19,9 @@ if grep -nIE '(/home|/Users|/work)/[a-z]' $files; then
 	echo "paths of one machine"
 	bad=1
 fi
+# shellcheck disable=SC2086
+if grep -nI '\.\./shared' $files | grep -v '^\.ci/run:'; then
+	echo "data outside of the tree: only through VECTORS"
+	bad=1
+fi
 exit $bad
