@@ -29,7 +29,7 @@ endif
 
 # ---- sources
 
-dirs := util codec crypto tls hw net jose azure courier flow cli
+dirs := util codec crypto tls hw net jose azure luks courier flow cli
 mains := src/cli/latchkey.c src/cli/latchkeyctl.c
 lib_src := $(filter-out $(mains),$(sort $(foreach d,$(dirs),$(wildcard src/$(d)/*.c))))
 ctl_src := $(sort $(wildcard src/cli/ctl/*.c))
