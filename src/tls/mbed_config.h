@@ -1,6 +1,7 @@
-/* mbed_config.h - the whole Mbed TLS configuration: a TLS 1.2 and 1.3 client and the primitives we use.
+/* mbed_config.h - the whole Mbed TLS configuration: a TLS 1.2 and 1.3 client and the primitives
+ * that we use.
  *
- * It replaces mbedtls_config.h (MBEDTLS_CONFIG_FILE) for the library and for src/tls and src/crypto.
+ * It replaces mbedtls_config.h (MBEDTLS_CONFIG_FILE), for the library and for src/tls, src/crypto.
  * No entropy module and no DRBG: the library would open /dev/random under musl, which an initramfs
  * or a sandbox may not have. Randomness is getrandom(2), given as a callback to TLS and X.509 and
  * through mbedtls_psa_external_get_random() to PSA. It is fork-safe, as there is no state to copy.
@@ -22,6 +23,7 @@
 #define MBEDTLS_HAVE_TIME
 #define MBEDTLS_HAVE_TIME_DATE
 #define MBEDTLS_PLATFORM_C
+#define MBEDTLS_PLATFORM_MEMORY   /* mbedtls_platform_set_calloc_free(): wiped on free */
 #define MBEDTLS_PLATFORM_TIME_ALT /* mbedtls_platform_set_time(): never before the build */
 #define MBEDTLS_DEPRECATED_REMOVED
 
@@ -55,8 +57,6 @@
 #define MBEDTLS_OID_C
 #define MBEDTLS_PK_C
 #define MBEDTLS_PK_PARSE_C
-#define MBEDTLS_BASE64_C
-#define MBEDTLS_PEM_PARSE_C /* the trust anchors are a PEM file */
 
 /* X.509 */
 #define MBEDTLS_X509_USE_C
