@@ -27,6 +27,14 @@ struct lk_pub {
 size_t lk_curve_size(enum lk_curve c);      /* field length in bytes: 32, 48, 66 */
 const char *lk_curve_name(enum lk_curve c); /* "P-256", ... */
 bool lk_curve_parse(struct lk_slice name, enum lk_curve *out);
+/* From big-endian parts, leading zeros allowed. RSA: modulus of 2048 to 4096 bits and odd, exponent
+ * odd and >= 3; EC: coordinates that fit (that the point is on the curve is not checked).
+ * LK_EPROTO. */
+LK_CHECK enum lk_code lk_pub_rsa(
+    struct lk_slice n, struct lk_slice exp, struct lk_pub *out, struct lk_err *e);
+LK_CHECK enum lk_code lk_pub_ec(enum lk_curve curve, struct lk_slice x, struct lk_slice y,
+    struct lk_pub *out, struct lk_err *e);
+/* Two oct keys compare equal: they have no public half. */
 bool lk_pub_eq(const struct lk_pub *a, const struct lk_pub *b);
 /* RFC 7638 thumbprint, SHA-256, base64url (43 characters). oct keys have none: LK_EUSAGE. */
 LK_CHECK enum lk_code lk_pub_thumbprint(

@@ -19,7 +19,8 @@ all='src include ! -path src/uapi/*'
 ban "$all" 'strcpy|strcat|strncpy|strncat|stpcpy|sprintf|vsprintf|gets' 'use struct lk_buf'
 ban "$all" 'strtok|strtok_r|sscanf|fscanf|scanf|atoi|atol|atoll|atof' 'use struct lk_slice'
 ban 'src include ! -path src/uapi/* ! -path src/util/*' 'strto[a-z]+' 'only src/util parses numbers'
-ban "$all" 'malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf|alloca|getline|open_memstream' \
+# The crypto library calls the heap itself; its hooks wipe what it frees.
+ban "$all ! -path src/crypto/heap_mbed.c" 'malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf|alloca|getline|open_memstream' \
 	'no heap of our own'
 ban "$all" 'system|popen|execlp|execvp|execvpe|tmpnam|mktemp' 'no shell, no PATH'
 ban "$all" 'rand|srand|random|drand48|rand_r' 'use lk_rng'
