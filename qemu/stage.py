@@ -1,11 +1,13 @@
 """What the demo and the boot tests share: where things are, the simulated cloud, the enrolled disk, the image."""
 
 import hashlib
+import importlib
 import os
 import shutil
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -17,11 +19,14 @@ NS = os.path.join(CLOUD, "ns")
 ADMIN = ("127.0.0.1", 8099)
 
 VOLUME = "root"
+KEY_NAME = "rsa2048"
+KEY = "https://demo-vault.vault.azure.net/keys/" + KEY_NAME
+ATTEST = "https://sharedweu.weu.attest.azure.net"
 PASSPHRASE = "recovery-correct-horse"
 SOCKET = "/run/latchkey/key.sock"
 GREETING = r"latchkey demo: root mounted from /dev/mapper/root"
 CLEAN = r"latchkey demo: no trace of the disk key"
-LEAK = r"latchkey demo: (LEAK|left behind)"
+LEAK = r"latchkey demo: LEAK"
 PROMPT = r"lease enter passphrase for disk"
 
 
@@ -29,15 +34,15 @@ class StageError(Exception):
     """A step that did not work, as one line."""
 
 
-def run(*argv, **options):
+def run(*argv, fails_ok=False):
     """Run a command; StageError with the end of its output when it fails.  Returns its standard output as bytes."""
     argv = [os.fspath(a) for a in argv]
     try:
-        done = subprocess.run(argv, check=False, stdin=options.pop("stdin", subprocess.DEVNULL),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-    except FileNotFoundError as e:
-        raise StageError("%s is missing" % e.filename) from None
-    if done.returncode != 0:
+        done = subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
+    except OSError as e:
+        raise StageError("%s: %s" % (argv[0], e.strerror)) from None
+    if done.returncode != 0 and not (fails_ok and done.stdout):
         said = (done.stderr + done.stdout).decode(errors="replace").strip().split("\n")
         raise StageError("%s: exit %d: %s" % (os.path.basename(argv[0]), done.returncode, " / ".join(said[-6:])))
     return done.stdout
@@ -97,9 +102,11 @@ def cloud(state, log):
     return child
 
 
-def ctl(*words):
-    """Change something in the running cloud."""
-    return run(os.path.join(CLOUD, "ctl.py"), *words)
+def control():
+    """The running cloud's control interface (tests/cloud/ctl.py)."""
+    if CLOUD not in sys.path:
+        sys.path.append(CLOUD)
+    return importlib.import_module("ctl").Ctl()
 
 
 class Set:
@@ -128,9 +135,14 @@ class Set:
         return twin
 
     def leak_argument(self):
-        """Kernel argument with the SHA-256 of the disk key (256 random bits: it tells nothing)."""
+        """Kernel argument by which the booted root can search for the disk key."""
         with open(self.digest) as f:
             return "latchkey.leak=" + f.read().strip()
+
+
+def leak_argument(word):
+    """The same for a word of our own.  Of 256 random bits the SHA-256 tells nothing."""
+    return "latchkey.leak=" + hashlib.sha256(word.encode()).hexdigest()
 
 
 def prepare_disk(machine):
@@ -147,14 +159,43 @@ def prepare_disk(machine):
         f.write("%s UUID=%s %s luks,x-initrd.attach\n" % (VOLUME, uuid, SOCKET))
 
 
+def guest_settings(text):
+    """The configuration that enroll wrote, for the guest: the paths of this machine go."""
+    lines = [line for line in text.split("\n")
+             if line.split("=")[0].strip() not in ("tpm", "event-log", "device", "cryptsetup", "trust")]
+    return "\n".join(lines).rstrip("\n") + "\ntrust = /etc/latchkey/trust.pem\n"
+
+
+def enroll(machine, programs):
+    """Make the TPM, bind the disk with a real attestation and release, keep the configuration for the image.
+
+    To be called inside the namespace.  Returns what enroll printed."""
+    tool = os.path.join(CLOUD, "vtpm.py")
+    log = os.path.join(machine.folder, "enroll.log")
+    host = os.path.join(machine.folder, "host")
+    link = os.path.join(machine.folder, "tpmrm0")
+    authority = os.path.join(machine.cloud, "ca.pem")
+    os.makedirs(machine.cloud, exist_ok=True)
+    run(tool, "provision", "--state", machine.cloud, "--tpm", machine.tpm)
+    with cloud(machine.cloud, log), Child([tool, "serve", "--tpm", machine.tpm, "--link", link], log) as tpm:
+        tpm.wait_for("the TPM", lambda: os.path.exists(link))
+        said = run(os.path.join(programs, "latchkeyctl"), "enroll", machine.disk, "--name", VOLUME,
+                   "--key", KEY, "--attest", ATTEST, "--trust", authority, "--tpm", link,
+                   "--conf-dir", host, "--key-file", os.path.join(machine.folder, "passphrase")).decode()
+        key = run(os.path.join(programs, "latchkey"), "key", VOLUME, "--conf-dir", host, "--device", machine.disk,
+                  "--kmsg", "no")
+    with open(machine.digest, "w") as f:
+        f.write(hashlib.sha256(key).hexdigest())
+    shutil.copy(authority, os.path.join(machine.config, "trust.pem"))
+    name = VOLUME + ".conf"
+    with open(os.path.join(host, name)) as f, open(os.path.join(machine.config, name), "w") as g:
+        g.write(guest_settings(f.read()))
+    return said
+
+
 def prepare_image(machine, program):
     """The initramfs with the program and the machine's configuration."""
     run(os.path.join(QEMU, "initramfs"), machine.initrd, KERNEL, program, machine.config, machine.crypttab)
-
-
-def sha256_hex(data):
-    """As the booted root computes it."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def newc(name, mode, data=b""):
