@@ -5,8 +5,10 @@
  */
 #include "lk/frame.h"
 #include "lk/io.h"
+#include "lk/secret.h"
 
-#define FRAME_HEAD 5 /* length, type */
+#define FRAME_HEAD  5 /* length, type */
+#define FRAME_FIRST 1024
 
 static bool frame_known(uint8_t type)
 {
@@ -101,20 +103,26 @@ enum lk_code lk_frame_done(const struct lk_frame_reader *r, const char *what, st
 	return LK_OK;
 }
 
+/* A small frame leaves in one piece: it is one wake-up for the other side. */
 enum lk_code lk_frame_send(
     int fd, enum lk_frame type, const struct lk_buf *payload, lk_time deadline, struct lk_err *e)
 {
-	uint8_t head[FRAME_HEAD];
-	struct lk_buf b = LK_BUF(head);
-	size_t n = payload ? payload->n : 0;
+	uint8_t first[FRAME_FIRST];
+	struct lk_buf b = LK_BUF(first);
+	struct lk_slice rest = payload ? lk_slice_buf(payload) : (struct lk_slice){NULL, 0};
+	struct lk_slice part = {NULL, 0};
 
-	if ((payload && payload->bad) || n >= LK_FRAME_MAX)
+	if ((payload && payload->bad) || rest.n >= LK_FRAME_MAX)
 		return lk_fail(e, LK_ELIMIT, "a frame of type %d is too large", (int)type);
-	lk_buf_le32(&b, (uint32_t)n + 1);
+	lk_buf_le32(&b, (uint32_t)rest.n + 1);
 	lk_buf_byte(&b, (uint8_t)type);
-	enum lk_code rc = lk_write_full(fd, head, sizeof(head), deadline, e);
-	if (rc == LK_OK && n > 0)
-		rc = lk_write_full(fd, payload->p, n, deadline, e);
+	if (rest.n <= sizeof(first) - FRAME_HEAD && lk_slice_take(&rest, rest.n, &part))
+		lk_buf_slice(&b, part);
+	enum lk_code rc = lk_write_full(fd, first, b.n, deadline, e);
+	if (rc == LK_OK && rest.n > 0)
+		rc = lk_write_full(fd, rest.p, rest.n, deadline, e);
+	/* Bearer tokens pass through here. */
+	lk_wipe(first, b.n);
 	return rc;
 }
 
