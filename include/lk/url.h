@@ -1,8 +1,10 @@
 /* lk/url.h - the URLs we accept: https://HOST[:PORT][/PATH], nothing else.
  *
- * Refused: other schemes, user info, fragments, queries, IP literals, empty labels, control bytes,
- * percent signs in the host, hosts over 253 bytes. The host is lower-cased and loses one trailing
- * dot.
+ * Refused: other schemes, user info, fragments, queries, IP addresses in any spelling, labels that
+ * are not 1 to 63 letters, digits and hyphens, control bytes, percent signs anywhere, hosts over
+ * 253 bytes, ports with leading zeros, empty, "." and ".." path segments (a slash at the end is
+ * fine). The host is lower-cased and loses one trailing dot; without a port it is 443. LK_EPROTO,
+ * or LK_ELIMIT for a path over LK_PATH_MAX - 1 bytes.
  */
 #ifndef LK_URL_H
 #define LK_URL_H
