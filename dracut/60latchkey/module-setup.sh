@@ -37,12 +37,13 @@ _latchkey_bound_here() {
     return 1
 }
 
-# The files named in the configuration ("trust = FILE", one or more lines).
+# The trust anchors that the configuration names ("trust = FILE"); latchkey's default where it names none.
 _latchkey_trust_files() {
-    local _conf
+    local _conf _file
     for _conf in "$_latchkey_confdir"/*.conf; do
         [[ -f $_conf ]] || continue
-        sed -n 's/^[[:space:]]*trust[[:space:]]*=[[:space:]]*//p' "$_conf" | sed 's/[[:space:]]*$//'
+        _file=$(sed -n 's/^[[:space:]]*trust[[:space:]]*=[[:space:]]*//p' "$_conf" | sed 's/[[:space:]]*$//')
+        printf '%s\n' "${_file:-/etc/ssl/certs/ca-certificates.crt}"
     done | sort -u
 }
 
