@@ -266,13 +266,15 @@ static enum lk_code ask_vault(struct lk_run *r, struct lk_released *got, struct 
 	}
 }
 
-/* The vault does not say which claim its policy missed: show ours, for comparison. */
+/* The vault does not say which claim its policy missed: show ours, for comparison. Its other
+ * denials (role, network, state of the key) have nothing to do with claims. */
 static enum lk_code show_claims(const struct lk_run *r, struct lk_err *e)
 {
 	char before[sizeof(e->hint)];
 	struct lk_buf b = {.p = (uint8_t *)before, .n = 0, .cap = sizeof(before) - 1, .bad = false};
 
-	if (e->code != LK_EDENIED || e->http != 403)
+	if (e->code != LK_EDENIED || e->http != 403 ||
+	    (!strstr(e->msg, "key release policy") && !strstr(e->msg, "cannot be verified")))
 		return e->code;
 	lk_buf_str(&b, e->hint);
 	before[b.n] = '\0';
