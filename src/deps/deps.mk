@@ -5,7 +5,7 @@
 .SUFFIXES:
 D ?= build/deps
 FLAVOR ?= musl
-B := $(D)/$(FLAVOR)
+B ?= $(D)/$(FLAVOR)
 
 include src/deps/flags.mk
 CC := $(CC_$(FLAVOR))

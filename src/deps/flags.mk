@@ -9,7 +9,7 @@ ARCH_TRIPLE := $(shell $(GCC) -print-multiarch 2>/dev/null)
 
 CODEGEN_COMMON := -ffunction-sections -fdata-sections -fno-common -fvisibility=hidden \
 	-fstack-protector-strong -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks \
-	-fno-strict-overflow -ffile-prefix-map=$(CURDIR)/= -Wdate-time
+	-fno-strict-overflow '-ffile-prefix-map=$(CURDIR)/=' -Wdate-time
 
 CC_musl ?= musl-gcc
 CODEGEN_musl := -Os -fPIE $(CODEGEN_COMMON) -fstack-clash-protection \
@@ -17,7 +17,7 @@ CODEGEN_musl := -Os -fPIE $(CODEGEN_COMMON) -fstack-clash-protection \
 
 CC_glibc ?= $(CLANG)
 SANITIZE ?= address,undefined
-CODEGEN_glibc := -O1 -g -fPIE -fno-omit-frame-pointer -ffile-prefix-map=$(CURDIR)/=
+CODEGEN_glibc := -O1 -g -fPIE -fno-omit-frame-pointer '-ffile-prefix-map=$(CURDIR)/='
 
 ifneq ($(V),1)
 quiet = @printf '  %-7s %s\n' '$(1)' '$(2)';

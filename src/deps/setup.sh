@@ -42,7 +42,8 @@ libs_ready() {
 packages() {
 	for g in "$@"; do
 		awk -v g="$g" '$1 == g { print $2 }' "$here/packages"
-	done
+		[ "$g" != boot ] || grep -v '^#' qemu/packages
+	done | sort -u
 }
 
 # missing GROUP...: those of them that are not installed
@@ -112,15 +113,15 @@ build_libs() {
 			continue
 		}
 		say "building the libraries for $flavor"
-		rm -rf "${out:?}/$flavor"
-		${MAKE:-make} --no-print-directory -s -j"$jobs" -f "$here/deps.mk" V=1 FLAVOR=$flavor D="$out" \
+		rm -rf "$out/new"
+		${MAKE:-make} --no-print-directory -s -j"$jobs" -f "$here/deps.mk" V=1 FLAVOR=$flavor D="$out" B="$out/new" \
 			>"$out/build-$flavor.log" 2>&1 || {
 			tail -n 15 "$out/build-$flavor.log" >&2
 			die "the libraries for $flavor do not build (all of it is in $out/build-$flavor.log)"
 		}
-		rm -rf "$out/$flavor/obj"
+		rm -rf "$out/new/obj" "${out:?}/$flavor"
+		mv "$out/new" "$out/$flavor"
 	done
-	rm -rf "$out/include"
 	mkdir -p "$out/include"
 	cp -r "$out/src/mbedtls/include/mbedtls" "$out/src/mbedtls/include/psa" \
 		"$out/src/tpm2-tss/include/tss2" "$out/include/"

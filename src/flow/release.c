@@ -363,7 +363,7 @@ enum lk_code lk_run_release(
     struct lk_run *r, struct lk_key *key, struct lk_secret *plain, struct lk_err *e)
 {
 	struct lk_slice jwt;
-	struct lk_released got;
+	struct lk_released got = {0};
 	enum lk_code rc = lk_run_attest(r, &jwt, NULL, e);
 
 	memset(key, 0, sizeof(*key));

@@ -68,6 +68,7 @@ bool lk_slice_find(struct lk_slice a, uint8_t byte, size_t *at)
 
 struct lk_slice lk_slice_sub(struct lk_slice a, size_t from, size_t n)
 {
+	LK_BUG_ON(a.n > 0 && !a.p);
 	if (from > a.n)
 		from = a.n;
 	if (n > a.n - from)
@@ -82,6 +83,7 @@ bool lk_slice_take(struct lk_slice *a, size_t n, struct lk_slice *out)
 		return false;
 	}
 	*out = lk_slice_sub(*a, 0, n);
+	LK_BUG_ON(n > 0 && !out->p);
 	*a = lk_slice_sub(*a, n, a->n - n);
 	return true;
 }

@@ -12,7 +12,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 SOURCE_DATE_EPOCH=1767225600
 export SOURCE_DATE_EPOCH
-for dir in "$tmp/a" "$tmp/another/folder-with-a-longer-name"; do
+for dir in "$tmp/a" "$tmp/another/folder with a longer name"; do
 	mkdir -p "$dir/build"
 	find Makefile src include -type f | cpio --quiet -pdm "$dir"
 	if [ "$full" = --full ]; then
