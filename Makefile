@@ -108,7 +108,7 @@ lint: ready
 size: all
 	@tests/lint/size.sh
 repro: ready
-	@tests/lint/repro.sh
+	@tests/lint/repro.sh --full
 demo: ready
 	@$(SUB) programs
 	@qemu/demo
