@@ -125,9 +125,7 @@ def run(group, path):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, env=environment(), start_new_session=True)
     except OSError as error:
-        tap.complaints.append(f"cannot be run: {error.strerror}")
-        tap.planned = 0
-        tap.finish(0, False)
+        tap.results.append(["fail", f"the suite cannot be run: {error.strerror}", "", []])
         return tap, log_name
     timed_out = False
 
