@@ -11,7 +11,7 @@
 #include "lk/clock.h"
 #include "lk/slice.h"
 
-#define LK_FRAME_MAX (256 * 1024)
+#define LK_FRAME_MAX ((size_t)256 * 1024)
 
 enum lk_frame {
 	/* keeper to courier */

@@ -10,7 +10,7 @@
 
 #include "lk/binding.h"
 
-#define LK_LUKS2_JSON_MAX (64 * 1024)
+#define LK_LUKS2_JSON_MAX ((size_t)64 * 1024)
 
 struct lk_luks2 {
 	uint32_t slots_used;  /* bit n: key slot n exists */

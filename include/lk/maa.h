@@ -13,7 +13,7 @@
 #include "lk/url.h"
 
 #define LK_TOKEN_MAX     32768
-#define LK_EVENT_LOG_MAX (128 * 1024)
+#define LK_EVENT_LOG_MAX ((size_t)128 * 1024)
 
 struct lk_maa_evidence {
 	struct lk_slice nonce;           /* base64url text, 22 characters or more */

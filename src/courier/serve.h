@@ -56,12 +56,12 @@ enum lk_code lk_serve_unknown(enum lk_frame type, struct lk_err *e);
 
 /* One arena per courier: requests, responses and replies are built in these. */
 struct lk_serve_room {
-	uint8_t ask[LK_SERVE_ASK_MAX]; /* the frame that came in */
-	uint8_t scratch[LK_FRAME_MAX]; /* documents on their way into a request */
-	uint8_t request[512 * 1024];   /* a request body: the event log, three times base64 */
-	uint8_t response[128 * 1024];  /* head and body of a response */
-	uint8_t parsed[128 * 1024];    /* what was decoded from it */
-	uint8_t reply[LK_FRAME_MAX];   /* the frame that goes out */
+	uint8_t ask[LK_SERVE_ASK_MAX];  /* the frame that came in */
+	uint8_t scratch[LK_FRAME_MAX];  /* documents on their way into a request */
+	uint8_t request[512u * 1024u];  /* a request body: the event log, three times base64 */
+	uint8_t response[128u * 1024u]; /* head and body of a response */
+	uint8_t parsed[128u * 1024u];   /* what was decoded from it */
+	uint8_t reply[LK_FRAME_MAX];    /* the frame that goes out */
 };
 extern struct lk_serve_room lk_room;
 

@@ -367,6 +367,7 @@ enum lk_code lk_run_release(
 	enum lk_code rc = lk_run_attest(r, &jwt, NULL, e);
 
 	memset(key, 0, sizeof(*key));
+	memset(&got, 0, sizeof(got));
 	if (rc == LK_OK)
 		rc = released(r, &got, e);
 	if (rc != LK_OK)

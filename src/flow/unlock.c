@@ -13,7 +13,7 @@ static bool same(const char *a, const char *b)
 
 enum lk_code lk_disk_header(int disk_fd, lk_time deadline, struct lk_luks2 *out, struct lk_err *e)
 {
-	static uint8_t room[32 * 1024];
+	static uint8_t room[32u * 1024u];
 	struct lk_buf store = LK_BUF(room);
 	struct lk_courier_conf conf;
 	struct lk_courier c;
@@ -150,19 +150,13 @@ static enum lk_code derive(const struct lk_binding *b, const struct lk_pub *pub,
 	return rc;
 }
 
-enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int disk_fd,
-    struct lk_secret *key, uint32_t *slot, struct lk_err *e)
+static enum lk_code unlock_with(
+    struct lk_run *r, const struct lk_binding *b, struct lk_secret *key, struct lk_err *e)
 {
-	static struct lk_luks2 h;
-	const struct lk_binding *b = NULL;
 	struct lk_key released;
 	LK_SECRET plain = {0};
-	enum lk_code rc = lk_disk_header(disk_fd, lk_run_deadline(r), &h, e);
+	enum lk_code rc = lk_run_use_key(r, b->key, e);
 
-	if (rc == LK_OK)
-		rc = lk_unlock_pins(conf, &h, &b, e);
-	if (rc == LK_OK)
-		rc = lk_run_use_key(r, b->key, e);
 	if (rc == LK_OK)
 		rc = lk_run_release(r, &released, &plain, e);
 	if (rc != LK_OK)
@@ -172,7 +166,21 @@ enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int dis
 		return lk_fail(e, LK_ETRUST, "token %u: thumbprint is %s, the vault's key has %s",
 		    (unsigned)b->token, b->thumbprint[0] ? b->thumbprint : "missing",
 		    released.thumbprint[0] ? released.thumbprint : "none");
-	rc = derive(b, &released.pub, &plain, key, e);
+	return derive(b, &released.pub, &plain, key, e);
+}
+
+enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int disk_fd,
+    struct lk_secret *key, uint32_t *slot, struct lk_err *e)
+{
+	static struct lk_luks2 h;
+	const struct lk_binding *b = NULL;
+	enum lk_code rc = lk_disk_header(disk_fd, lk_run_deadline(r), &h, e);
+
+	if (rc == LK_OK)
+		rc = lk_unlock_pins(conf, &h, &b, e);
+	if (rc != LK_OK || !b)
+		return rc;
+	rc = unlock_with(r, b, key, e);
 	if (rc != LK_OK)
 		lk_secret_clear(key);
 	else

@@ -46,10 +46,11 @@ static enum lk_code get_str(
 	enum lk_code rc = lk_json_copy(j, name, &b, e);
 	if (rc != LK_OK)
 		return rc;
-	for (size_t i = 0; i < b.n; i++)
-		if (text[i] <= 0x20 || text[i] > 0x7e)
+	const struct lk_slice s = lk_slice_buf(&b);
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= 0x20 || s.p[i] > 0x7e)
 			return lk_fail(e, LK_EPROTO, "%s: unfit characters", name);
-	return lk_slice_cstr(lk_slice_buf(&b), out, cap, e);
+	return lk_slice_cstr(s, out, cap, e);
 }
 
 static enum lk_code get_bytes32(

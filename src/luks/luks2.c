@@ -97,7 +97,7 @@ static enum lk_code check_binary(struct copy *c, bool second, uint64_t at, struc
 	if (memcmp(c->p + OFF_ALG, "sha256\0", 7) != 0)
 		return lk_fail(e, LK_ELUKS, "a checksum algorithm other than SHA-256");
 	if (c->size > HDR_MAX) {
-		(void)lk_fail(e, LK_ELUKS, "a header of more than %d KiB", HDR_MAX / 1024);
+		(void)lk_fail(e, LK_ELUKS, "a header of more than %zu KiB", HDR_MAX / 1024);
 		return lk_hint(e, "format with a smaller --luks2-metadata-size");
 	}
 	return LK_OK;
