@@ -16,6 +16,8 @@
 #define TYPE_SNP        2
 #define HASH_SHA256     1
 
+#define RSA_BYTES 256 /* the vTPM has no other attestation key */
+
 #define TOKENS 256 /* OpenHCL's runtime data has about 60 */
 static struct lk_json_tok tokens[TOKENS];
 
@@ -167,7 +169,7 @@ static enum lk_code parse_ak(struct lk_slice runtime, struct lk_pub *ak, struct 
 	r = number(&key, "n", ak->n, &ak->n_len, e);
 	if (!r)
 		r = number(&key, "e", ak->e, &ak->e_len, e);
-	if (!r && (ak->n_len < 256 || !ak->e_len))
+	if (!r && (ak->n_len != RSA_BYTES || !ak->e_len))
 		r = lk_fail(
 		    e, LK_EPROTO, "hcl report: HCLAkPub has %zu bytes of modulus", ak->n_len);
 	return r;
