@@ -280,11 +280,13 @@ T(device_that_comes_late_is_waited_for)
 		_exit(symlink(rig_link, late) != 0);
 	}
 	lk_time from = lk_now();
+	tpm = NULL;
 	EQ_CODE(LK_OK, lk_tpm_open(late, lk_deadline_in(20000), &tpm, &err));
 	OK(lk_now() - from >= 900);
 	OK(lk_now() - from < 5000);
 	soon = lk_deadline_in(10000);
-	EQ_CODE(LK_OK, evidence());
+	if (tpm)
+		EQ_CODE(LK_OK, evidence());
 	done();
 	(void)waitpid(pid, NULL, 0);
 	(void)unlink(late);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "lk/io.h"
@@ -33,6 +34,7 @@ static pid_t rig_spawn(const char *const *argv, int out)
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* also when the test crashes */
 		(void)dup2(out >= 0 ? out : open("/dev/null", O_WRONLY), 1); /* TAP is ours */
 		char *args[RIG_ARGS + 1] = {0};
 		for (unsigned i = 0; argv[i] && i < RIG_ARGS; i++)
