@@ -44,8 +44,8 @@ class Imds:
 
     def handle(self, request):
         """Answer one request."""
-        request.check("no-forwarded-for", "x-forwarded-for" not in request.headers,
-                      Refusal(400, "invalid_request", "Bad request. Forwarded requests are refused"))
+        request.check("no-forwarded-for", "x-forwarded-for" not in request.headers, Refusal(
+            400, "invalid_request", "Bad request. Forwarded requests are refused"))
         request.check("metadata-header", request.headers.get("metadata", "").lower() == "true",
                       Refusal(400, "bad_request_102", "Required metadata header not specified"))
         path = request.path.lower()

@@ -61,7 +61,8 @@ class Verifier:
             data, reason = None, str(e)
         self.check(where + ":base64", data is not None,
                    "%s: %s." % (where, reason if data is None else ""))
-        self.check(where + ":not-empty", data or empty, "%s is empty." % where)
+        if not empty:
+            self.check(where + ":not-empty", data, "%s is empty." % where)
         return data
 
     def text(self, where, value):
@@ -119,9 +120,10 @@ class Verifier:
         """Apply a parser of TPM structures."""
         try:
             result = make(data)
+            reason = ""
         except (tpm2.TpmFormatError, ValueError) as e:
-            raise bad("%s: %s." % (where, e)) from None
-        self.check(where + ":structure", True, "")
+            result, reason = None, str(e)
+        self.check(where + ":structure", result, "%s: %s." % (where, reason))
         return result
 
     def signed(self, where, data, signature, key):
@@ -230,7 +232,7 @@ class Verifier:
             try:
                 _, self.log_events = tcglog.parse(data)
             except tcglog.LogError as e:
-                raise bad("TcgLogs: %s." % e) from None
+                self.check("TcgLogs:structure", False, "TcgLogs: %s." % e)
             self.check("TcgLogs:structure", True, "")
             pcrs = tcglog.replay(self.log_events)
             self.log_replays = all(self.pcrs[n] == v for n, v in pcrs.items() if n < 8)

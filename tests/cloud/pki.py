@@ -35,8 +35,8 @@ LEAVES = {
             "tls-ca", "rsa", 30, 365),
     "wrong-host": ("other.example", ["other.example", "*.vault.other.example"],
                    "tls-ca", "rsa", 30, 365),
-    "expired": ("vault.azure.net", ["*.weu.attest.azure.net", "*.vault.azure.net",
-                                    names.HSM_HOST], "tls-ca", "ec", 90, -2),
+    "expired": ("vault.azure.net", ["*.weu.attest.azure.net", "*.neu.attest.azure.net",
+                                    "*.vault.azure.net", names.HSM_HOST], "tls-ca", "ec", 90, -2),
     "other-ca": ("vault.azure.net", ["*.weu.attest.azure.net", "*.neu.attest.azure.net",
                                      "*.vault.azure.net", names.HSM_HOST],
                  "other-root", "rsa", 30, 365),
@@ -152,7 +152,8 @@ class Pki:
         signer = self.key(issuer)
         issuer_name = self.cert(issuer).subject if self._have(issuer) else subject
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer_name)
-                   .public_key(public).not_valid_before(start).not_valid_after(now() + days[1] * DAY)
+                   .public_key(public).not_valid_before(start)
+                   .not_valid_after(now() + days[1] * DAY)
                    .serial_number(serial or x509.random_serial_number())
                    .add_extension(x509.BasicConstraints(ca is not None, ca), True)
                    .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)

@@ -47,7 +47,8 @@ class Response:
         """Status line and header as bytes."""
         lines = ["HTTP/1.1 %d %s" % (self.status, REASONS.get(self.status, "Status"))]
         lines += ["%s: %s" % pair for pair in self.headers]
-        lines.append("Transfer-Encoding: chunked" if self.chunked else "Content-Length: %d" % length)
+        lines.append("Transfer-Encoding: chunked" if self.chunked
+                     else "Content-Length: %d" % length)
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
