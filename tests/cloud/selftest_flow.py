@@ -1,4 +1,4 @@
-"""The whole flow with swtpm, for every kind of key, `enc` form and service; bad vTPMs; the relay."""
+"""The whole flow with swtpm, for every key, `enc` form and service; bad vTPMs; the relay."""
 
 import os
 import signal
