@@ -1,0 +1,189 @@
+/* azure_error.c - what a refusal by the attestation service or the vault means, and what to do.
+ *
+ * Shape: {"error":{"code","message","innererror":{"code"}}}, from attestation also with capital
+ * letters; from gateways anything at all. Source: protocol notes, sections 3 and 4.6.
+ */
+#include "azure_text.h"
+#include "lk/log.h"
+#include "lk/maa.h"
+
+#define TOKENS        256
+#define MESSAGE_MAX   160
+#define CANNOT_VERIFY "cannot be verified"
+
+struct said {
+	struct lk_slice code, inner, message;
+};
+
+/* The first rule that matches decides. `word` is looked for in the message, or (in_code) has to be
+ * the code or inner code itself. */
+struct rule {
+	bool in_code;
+	const char *word;
+	enum lk_code code;
+	const char *hint;
+};
+
+#define ROLE                                                                                       \
+	"give this machine's identity the role \"Key Vault Crypto Service Release User\" "         \
+	"(managed "                                                                                \
+	"HSM: \"Managed HSM Crypto Service Release User\") or the access policy permission "       \
+	"\"release\"; a new role takes up to five minutes"
+#define NETWORK                                                                                    \
+	"the vault's firewall or private endpoint refuses this network: allow the machine's "      \
+	"subnet, or let it reach the private endpoint"
+#define STATE                                                                                      \
+	"the key cannot be used: check that it is enabled, its activation and expiry dates, and "  \
+	"its permitted operations"
+#define POLICY                                                                                     \
+	"this machine's claims do not satisfy the key's release policy: compare the token's "      \
+	"claims with it, issuer first"
+#define UNVERIFIED                                                                                 \
+	"the vault could not check the attestation token: its issuer must be the policy's "        \
+	"authority and reachable for the vault; a fresh token may help"
+#define UNKNOWN_403                                                                                \
+	"check, in this order: the identity's role on the key, the vault's network rules, the "    \
+	"key's state, its release policy"
+
+static const struct rule forbidden[] = {
+    {false, "does not meet key release policy", LK_EDENIED, POLICY},
+    {false, CANNOT_VERIFY, LK_EDENIED, UNVERIFIED},
+    {true, "ForbiddenByRbac", LK_EDENIED, ROLE},
+    {true, "ForbiddenByPolicy", LK_EDENIED, ROLE},
+    {true, "ForbiddenByFirewall", LK_EDENIED, NETWORK},
+    {true, "ForbiddenByConnection", LK_EDENIED, NETWORK},
+    {true, "KeyOperationForbidden", LK_EDENIED, STATE},
+    {true, "KeyDisabled", LK_EDENIED, STATE},
+    {true, "KeyExpired", LK_EDENIED, STATE},
+    {true, "KeyNotYetValid", LK_EDENIED, STATE},
+    {true, "AccessDenied", LK_EDENIED, ROLE},
+    {false, "disabled", LK_EDENIED, STATE},
+    {false, "expired", LK_EDENIED, STATE},
+    {false, "not yet valid", LK_EDENIED, STATE},
+    {false, "is not allowed on", LK_EDENIED, STATE},
+    {false, "operation is not permitted", LK_EDENIED, STATE},
+    {false, "", LK_EDENIED, UNKNOWN_403},
+};
+
+static const struct rule unauthorized[] = {
+    {false, "AKV10032", LK_EDENIED, "the identity belongs to another tenant than the vault"},
+    {false, "", LK_EDENIED,
+	"the bearer token was refused: check `identity`, and the vault's tenant"},
+};
+
+static const struct rule attest_bad[] = {
+    {true, "PolicyEvaluationError", LK_EATTEST,
+	"the attestation provider's own policy refuses this machine"},
+    {false, "", LK_EATTEST,
+	"the evidence was refused; after an update of the host, fresh evidence may be accepted"},
+};
+
+static const struct rule vault_absent[] = {
+    {false, "", LK_EHTTP,
+	"no such key or version: check the key's URL, and whether the key was deleted"},
+};
+
+static const struct rule attest_absent[] = {
+    {false, "", LK_EHTTP, "no such attestation provider: check the attestation host"},
+};
+
+static const struct rule attest_denied[] = {
+    {false, "", LK_EDENIED,
+	"the attestation provider does not serve this machine: check its network rules"},
+};
+
+static bool matches(const struct rule *r, const struct said *s)
+{
+	if (r->in_code)
+		return lk_slice_ieq_str(s->inner, r->word) || lk_slice_ieq_str(s->code, r->word);
+	return lk_azure_has(s->message, r->word);
+}
+
+/* The last rule of a table matches everything. */
+static void apply(const struct rule *r, const struct said *s, struct lk_err *e)
+{
+	while (!matches(r, s))
+		r++;
+	e->code = r->code;
+	(void)lk_hint(e, "%s", r->hint);
+}
+
+static void listen(const struct lk_http_rsp *rsp, struct said *out)
+{
+	static struct lk_json_tok toks[TOKENS];
+	struct lk_json j;
+	struct lk_err ignored;
+
+	*out = (struct said){0};
+	if (lk_json_parse(rsp->body, toks, TOKENS, &j, &ignored) != LK_OK) {
+		out->message = rsp->body;
+		return;
+	}
+	out->code = lk_azure_text(&j, "error.code");
+	out->inner = lk_azure_text(&j, "error.innererror.code");
+	out->message = lk_azure_text(&j, "error.message");
+	if (out->code.n == 0 && out->message.n == 0) {
+		out->code = lk_azure_text(&j, "Error.Code");
+		out->message = lk_azure_text(&j, "Error.Message");
+	}
+}
+
+static void describe(const struct lk_http_rsp *rsp, const struct said *s, struct lk_buf *b)
+{
+	if (s->code.n > 0) {
+		lk_buf_byte(b, ' ');
+		lk_log_printable(b, s->code, 40);
+	}
+	if (s->inner.n > 0) {
+		lk_buf_byte(b, '/');
+		lk_log_printable(b, s->inner, 40);
+	}
+	if (rsp->request_id[0] != '\0') {
+		lk_buf_str(b, " (request ");
+		lk_buf_str(b, rsp->request_id);
+		lk_buf_byte(b, ')');
+	}
+	if (s->message.n > 0) {
+		lk_buf_str(b, ": ");
+		lk_log_printable(b, s->message, MESSAGE_MAX);
+	}
+}
+
+static const struct rule *rules_for(unsigned status, bool vault)
+{
+	switch (status) {
+	case 400:
+		return vault ? NULL : attest_bad;
+	case 401:
+		return vault ? unauthorized : attest_denied;
+	case 403:
+		return vault ? forbidden : attest_denied;
+	case 404:
+		return vault ? vault_absent : attest_absent;
+	default:
+		return NULL;
+	}
+}
+
+enum lk_code lk_azure_error(
+    const struct lk_http_rsp *rsp, const char *service, const char *host, struct lk_err *e)
+{
+	uint8_t bytes[400];
+	struct lk_buf b = LK_BUF(bytes);
+	struct said s;
+	bool vault = lk_slice_eq_str(lk_slice_str(service), "vault");
+
+	listen(rsp, &s);
+	describe(rsp, &s, &b);
+	(void)lk_fail(e, LK_EHTTP, "%s %.80s: HTTP %u%.*s", service, host, rsp->status, (int)b.n,
+	    (const char *)b.p);
+	const struct rule *rules = rules_for(rsp->status, vault);
+	if (rules)
+		apply(rules, &s, e);
+	else if (rsp->status >= 300 && rsp->status < 400)
+		(void)lk_hint(e, "redirects are not followed: check the host name");
+	/* Of the denials, only this one may end with another token of the same machine. */
+	bool again = lk_azure_status_again(rsp->status) ||
+		     (vault && rsp->status == 403 && lk_azure_has(s.message, CANNOT_VERIFY));
+	return lk_azure_set(rsp, again, 0, e);
+}
