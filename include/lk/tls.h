@@ -3,9 +3,10 @@
  * TLS 1.2 and 1.3, ECDHE with AES-GCM only. The server's name is mandatory and always verified
  * together with the chain; there is no switch to turn that off. Trust anchors are PEM text of the
  * caller. Time: lk_wall_now (never below build time). Randomness: lk_rng. Failures: LK_ETRUST for
- * chain, name or dates (the message says which, and for whom the certificate is), LK_ETLS for
- * protocol failures, LK_ENET for resets, LK_ETIME. An end without close_notify is reported as
- * `truncated`. One stream per process at a time (static storage inside).
+ * chain, name or dates (the message says which, and for whom the certificate is), LK_ECONF for a
+ * host that is no DNS name or for roots without a certificate, LK_ETLS for protocol failures,
+ * LK_ENET for resets, LK_ETIME. An end without close_notify is reported as `truncated`. One stream
+ * per process at a time (static storage inside).
  */
 #ifndef LK_TLS_H
 #define LK_TLS_H
@@ -33,8 +34,8 @@ LK_CHECK enum lk_code lk_tls_write(
     struct lk_tls *t, const void *p, size_t n, lk_time deadline, struct lk_err *e);
 void lk_tls_close(struct lk_tls *t);
 
-/* Chain of DER certificates, leaf first, against the roots and `host`; 1 <= count <= 6. The leaf's
- * public key goes to leaf. */
+/* Chain of DER certificates, leaf first, against the roots and `host`; 1 <= count <= 6. The leaf
+ * must be for a TLS server and hold an RSA key, which goes to `leaf`. */
 LK_CHECK enum lk_code lk_chain_verify(const struct lk_slice *der, size_t count, const char *host,
     const struct lk_roots *roots, struct lk_pub *leaf, struct lk_err *e);
 
