@@ -1,0 +1,17 @@
+/* latchkeyctl.c - the administrator's program: verbs and main. */
+#include "app.h"
+#include "ctl/ctl.h"
+
+static const struct lk_verb verbs[] = {
+    {"enroll", "DEVICE", "bind a LUKS2 volume: attest, release, add a key slot and a token",
+	lk_verb_enroll},
+    {"list", "DEVICE", "the bindings in a LUKS2 header", lk_verb_list},
+    {"version", "", "the version", lk_verb_version},
+};
+
+int main(int argc, char *argv[])
+{
+	return lk_app_main("latchkeyctl",
+	    "latchkeyctl binds LUKS2 volumes to a key that remote attestation releases.", verbs,
+	    sizeof(verbs) / sizeof(verbs[0]), argc, argv);
+}

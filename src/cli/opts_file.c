@@ -1,0 +1,115 @@
+/* opts_file.c - read and write /etc/latchkey/NAME.conf: `name = value` lines, # starts a comment
+ * line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "opts_table.h"
+#include "lk/io.h"
+
+#define FILE_MAX 8192
+
+static struct lk_slice trim(struct lk_slice s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = lk_slice_sub(s, 1, s.n);
+	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
+		s = lk_slice_sub(s, 0, s.n - 1);
+	return s;
+}
+
+LK_CHECK static enum lk_code line(
+    struct lk_slice text, uint64_t *seen, struct lk_args *a, struct lk_err *e)
+{
+	struct lk_slice name, value;
+	const struct lk_opt *o;
+	size_t eq = 0, index = 0;
+
+	text = trim(text);
+	if (text.n == 0 || text.p[0] == '#')
+		return LK_OK;
+	if (!lk_slice_find(text, '=', &eq))
+		return lk_fail(e, LK_ECONF, "not of the form name = value");
+	name = trim(lk_slice_sub(text, 0, eq));
+	value = trim(lk_slice_sub(text, eq + 1, text.n));
+	o = lk_opt_find(name, &index);
+	if (o == NULL || (o->flags & LK_OPT_FILE) == 0)
+		return lk_fail(e, LK_ECONF, "unknown setting");
+	if ((*seen >> index & 1) != 0)
+		return lk_fail(e, LK_ECONF, "%s is set twice", o->name);
+	*seen |= (uint64_t)1 << index;
+	if ((a->given >> index & 1) != 0)
+		return LK_OK;
+	if (lk_opt_set(o, value, a, e) != LK_OK)
+		return lk_err_prefix(e, "%s", o->name);
+	return LK_OK;
+}
+
+enum lk_code lk_opts_text(
+    struct lk_slice text, const char *path, struct lk_args *a, struct lk_err *e)
+{
+	uint64_t seen = 0;
+
+	for (unsigned number = 1; text.n > 0; number++) {
+		size_t end = text.n;
+		bool more = lk_slice_find(text, '\n', &end);
+
+		if (line(lk_slice_sub(text, 0, end), &seen, a, e) != LK_OK) {
+			(void)lk_err_prefix(e, "%s, line %u", path, number);
+			return lk_hint(e, "correct the file; --help lists the settings");
+		}
+		text = lk_slice_sub(text, end + (more ? 1 : 0), text.n);
+	}
+	return LK_OK;
+}
+
+enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e)
+{
+	static uint8_t store[FILE_MAX];
+	struct lk_buf text = LK_BUF(store);
+	size_t index = 0;
+	const struct lk_opt *o = lk_opt_find(LK_S("name"), &index);
+	char path[400];
+
+	LK_BUG_ON(o == NULL);
+	if (lk_opt_set(o, lk_slice_str(name), a, e) != LK_OK)
+		return lk_err_prefix(e, "volume name");
+	snprintf(path, sizeof(path), "%s/%s.conf", a->flags.conf_dir, a->conf.name);
+	if (lk_file_read(path, &text, e) != LK_OK) {
+		if (e->code == LK_EABSENT) {
+			(void)lk_fail(e, LK_ECONF, "volume %s: there is no %s", a->conf.name, path);
+			(void)lk_hint(e,
+			    "bind the volume with latchkeyctl enroll, and rebuild the initramfs");
+		}
+		e->code = LK_ECONF;
+		return e->code;
+	}
+	return lk_opts_text(lk_slice_buf(&text), path, a, e);
+}
+
+static void put(struct lk_buf *out, const char *name, const char *value, const char *normal)
+{
+	if (value[0] != '\0' && (normal == NULL || strcmp(value, normal) != 0))
+		lk_buf_fmt(out, "%s = %s\n", name, value);
+}
+
+void lk_opts_write(const struct lk_conf *c, struct lk_buf *out)
+{
+	static const char *const who[] = {"system", "client:", "object:", "resource:"};
+	static struct lk_args normal;
+
+	lk_opts_defaults(&normal);
+	put(out, "uuid", c->uuid, NULL);
+	put(out, "key", c->key, NULL);
+	put(out, "attest", c->attest, NULL);
+	put(out, "thumbprint", c->thumbprint, NULL);
+	if (c->identity != LK_ID_SYSTEM)
+		lk_buf_fmt(out, "identity = %s%s\n", who[c->identity], c->identity_id);
+	if (c->enc != normal.conf.enc)
+		lk_buf_fmt(out, "enc = %s\n", lk_enc_name(c->enc));
+	put(out, "api-version", c->api_version, normal.conf.api_version);
+	put(out, "trust", c->trust, normal.conf.trust);
+	if (c->timeout_s != normal.conf.timeout_s)
+		lk_buf_fmt(out, "timeout = %u\n", (unsigned)c->timeout_s);
+	if (!c->kmsg)
+		lk_buf_fmt(out, "kmsg = no\n");
+}

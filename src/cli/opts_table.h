@@ -1,0 +1,44 @@
+/* opts_table.h - the rows of the settings table; private to src/cli/opts*.c. */
+#ifndef LK_CLI_OPTS_TABLE_H
+#define LK_CLI_OPTS_TABLE_H
+
+#include "lk/opts.h"
+
+enum lk_opt_kind {
+	LK_OPT_WORD, /* printable ASCII without blanks */
+	LK_OPT_PATH, /* absolute path */
+	LK_OPT_NAME, /* volume name */
+	LK_OPT_UUID,
+	LK_OPT_KEY,
+	LK_OPT_HOST,
+	LK_OPT_THUMB,
+	LK_OPT_IDENTITY,
+	LK_OPT_ENC,
+	LK_OPT_TIMEOUT,
+	LK_OPT_FD,
+	LK_OPT_SLOT,
+	LK_OPT_YESNO,
+	LK_OPT_BOOL /* no value; command line only */
+};
+
+#define LK_OPT_FILE 1u /* may stand in a configuration file */
+#define LK_OPT_CTL  2u /* latchkeyctl only */
+
+struct lk_opt {
+	const char *name;
+	const char *value; /* placeholder of the value, NULL: takes none */
+	enum lk_opt_kind kind;
+	unsigned flags;
+	size_t offset, size; /* within struct lk_args */
+	const char *help;
+};
+
+extern const struct lk_opt lk_opt_table[];
+extern const size_t lk_opt_count;
+
+const struct lk_opt *lk_opt_find(struct lk_slice name, size_t *index);
+/* Check `value` and store it. LK_ECONF. */
+LK_CHECK enum lk_code lk_opt_set(
+    const struct lk_opt *o, struct lk_slice value, struct lk_args *out, struct lk_err *e);
+
+#endif

@@ -1,0 +1,187 @@
+/* opts_value.c - check one setting's value and store it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "opts_table.h"
+
+#define SYSTEM_SLOTS 32
+
+static bool is_word(struct lk_slice v, bool blanks)
+{
+	for (size_t i = 0; i < v.n; i++)
+		if (v.p[i] <= (blanks ? 0x1f : 0x20) || v.p[i] >= 0x7f)
+			return false;
+	return v.n > 0;
+}
+
+LK_CHECK static enum lk_code text(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	if (v.n >= cap)
+		return lk_fail(e, LK_ECONF, "longer than %zu characters", cap - 1);
+	if (!is_word(v, false))
+		return lk_fail(e, LK_ECONF, "must be printable text without blanks");
+	memcpy(to, v.p, v.n);
+	((char *)to)[v.n] = '\0';
+	return LK_OK;
+}
+
+LK_CHECK static enum lk_code path(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	if (v.n == 0 || v.p[0] != '/')
+		return lk_fail(e, LK_ECONF, "must be an absolute path");
+	return text(v, to, cap, e);
+}
+
+LK_CHECK static enum lk_code name(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	for (size_t i = 0; i < v.n; i++) {
+		uint8_t c = v.p[i];
+		bool ok = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+			  (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.';
+		if (!ok || (i == 0 && (c == '.' || c == '-')))
+			return lk_fail(e, LK_ECONF, "a volume's name is made of 0-9 A-Z a-z _ - .");
+	}
+	return text(v, to, cap, e);
+}
+
+LK_CHECK static enum lk_code uuid(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	bool good = v.n == 36;
+
+	for (size_t i = 0; good && i < v.n; i++) {
+		uint8_t c = v.p[i];
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+		good = dash ? c == '-' : (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+	}
+	if (!good)
+		return lk_fail(e, LK_ECONF, "must be a UUID in lower case");
+	return text(v, to, cap, e);
+}
+
+LK_CHECK static enum lk_code key_url(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	struct lk_key_url parsed;
+
+	if (lk_key_url_parse(v, &parsed, e) != LK_OK) {
+		e->code = LK_ECONF;
+		return e->code;
+	}
+	if (lk_imds_resource(parsed.url.host) == NULL)
+		return lk_fail(e, LK_ECONF, "%s is neither a Key Vault nor a Managed HSM host",
+		    parsed.url.host);
+	return text(v, to, cap, e);
+}
+
+LK_CHECK static enum lk_code host_url(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	struct lk_url u;
+	int n;
+
+	if (lk_url_parse(v, &u, e) != LK_OK) {
+		e->code = LK_ECONF;
+		return e->code;
+	}
+	if (u.port != 443 || (u.path[0] != '\0' && strcmp(u.path, "/") != 0))
+		return lk_fail(e, LK_ECONF, "must be https://HOST without port and path");
+	n = snprintf(to, cap, "https://%s", u.host);
+	return n > 0 && (size_t)n < cap ? LK_OK : lk_fail(e, LK_ECONF, "too long");
+}
+
+LK_CHECK static enum lk_code thumb(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	for (size_t i = 0; i < v.n; i++) {
+		uint8_t c = v.p[i];
+		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			c == '-' || c == '_'))
+			return lk_fail(e, LK_ECONF, "must be base64url");
+	}
+	if (v.n != 43)
+		return lk_fail(e, LK_ECONF, "must have 43 characters");
+	return text(v, to, cap, e);
+}
+
+LK_CHECK static enum lk_code identity(struct lk_slice v, struct lk_conf *c, struct lk_err *e)
+{
+	static const struct {
+		const char *prefix;
+		enum lk_identity kind;
+	} forms[] = {
+	    {"client:", LK_ID_CLIENT}, {"object:", LK_ID_OBJECT}, {"resource:", LK_ID_RESOURCE}};
+
+	if (lk_slice_eq_str(v, "system")) {
+		c->identity = LK_ID_SYSTEM;
+		c->identity_id[0] = '\0';
+		return LK_OK;
+	}
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct lk_slice prefix = lk_slice_str(forms[i].prefix);
+		if (!lk_slice_starts(v, prefix))
+			continue;
+		c->identity = forms[i].kind;
+		return text(
+		    lk_slice_sub(v, prefix.n, v.n), c->identity_id, sizeof(c->identity_id), e);
+	}
+	return lk_fail(e, LK_ECONF, "must be system, client:ID, object:ID or resource:ID");
+}
+
+LK_CHECK static enum lk_code enc(struct lk_slice v, enum lk_enc *to, struct lk_err *e)
+{
+	static const enum lk_enc all[] = {LK_ENC_SHA256, LK_ENC_SHA384, LK_ENC_SHA1};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (lk_slice_eq_str(v, lk_enc_name(all[i]))) {
+			*to = all[i];
+			return LK_OK;
+		}
+	return lk_fail(e, LK_ECONF, "must be %s, %s or %s", lk_enc_name(LK_ENC_SHA256),
+	    lk_enc_name(LK_ENC_SHA384), lk_enc_name(LK_ENC_SHA1));
+}
+
+LK_CHECK static enum lk_code number(
+    struct lk_slice v, uint32_t min, uint32_t max, uint32_t *to, struct lk_err *e)
+{
+	if (!lk_slice_u32(v, max, to) || *to < min)
+		return lk_fail(e, LK_ECONF, "must be a number from %u to %u", min, max);
+	return LK_OK;
+}
+
+enum lk_code lk_opt_set(
+    const struct lk_opt *o, struct lk_slice v, struct lk_args *out, struct lk_err *e)
+{
+	void *to = (uint8_t *)out + o->offset;
+
+	switch (o->kind) {
+	case LK_OPT_WORD:
+		return text(v, to, o->size, e);
+	case LK_OPT_PATH:
+		return path(v, to, o->size, e);
+	case LK_OPT_NAME:
+		return name(v, to, o->size, e);
+	case LK_OPT_UUID:
+		return uuid(v, to, o->size, e);
+	case LK_OPT_KEY:
+		return key_url(v, to, o->size, e);
+	case LK_OPT_HOST:
+		return host_url(v, to, o->size, e);
+	case LK_OPT_THUMB:
+		return thumb(v, to, o->size, e);
+	case LK_OPT_IDENTITY:
+		return identity(v, &out->conf, e);
+	case LK_OPT_ENC:
+		return enc(v, &out->conf.enc, e);
+	case LK_OPT_TIMEOUT:
+		return number(v, 5, 3600, &out->conf.timeout_s, e);
+	case LK_OPT_FD:
+		return number(v, 0, 1023, to, e);
+	case LK_OPT_SLOT:
+		return number(v, 0, SYSTEM_SLOTS - 1, to, e);
+	case LK_OPT_YESNO:
+		if (!lk_slice_eq_str(v, "yes") && !lk_slice_eq_str(v, "no"))
+			return lk_fail(e, LK_ECONF, "must be yes or no");
+		*(bool *)to = lk_slice_eq_str(v, "yes");
+		return LK_OK;
+	case LK_OPT_BOOL:
+		break;
+	}
+	return lk_fail(e, LK_EBUG, "no such kind of setting");
+}

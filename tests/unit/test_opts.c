@@ -1,0 +1,171 @@
+/* Settings: the command line, the files, and that both mean the same. */
+#include "t.h"
+
+#include <stdarg.h>
+
+#include "../../src/cli/app.h"
+
+static struct lk_args a;
+static struct lk_err e;
+
+static enum lk_code argv_of(int n, ...)
+{
+	char *argv[12];
+	va_list ap;
+
+	va_start(ap, n);
+	for (int i = 0; i < n; i++)
+		argv[i] = va_arg(ap, char *);
+	va_end(ap);
+	lk_opts_defaults(&a);
+	return lk_opts_argv(n, argv, &a, &e);
+}
+
+static enum lk_code file_of(const char *text)
+{
+	lk_opts_defaults(&a);
+	return lk_opts_text(lk_slice_str(text), "x.conf", &a, &e);
+}
+
+T(defaults)
+{
+	lk_opts_defaults(&a);
+	EQ_S(a.conf.tpm, "/dev/tpmrm0");
+	EQ_S(a.conf.api_version, "7.4");
+	EQ_S(a.flags.conf_dir, "/etc/latchkey");
+	EQ_U(a.conf.timeout_s, 120);
+	EQ_U(a.conf.enc, LK_ENC_SHA256);
+	OK(a.conf.kmsg);
+}
+
+T(command_line_forms)
+{
+	EQ_CODE(LK_OK, argv_of(5, "--timeout", "30", "--api-version=7.6", "root", "--quiet"));
+	EQ_U(a.conf.timeout_s, 30);
+	EQ_S(a.conf.api_version, "7.6");
+	EQ_U(a.words, 1);
+	EQ_S(a.word[0], "root");
+	OK(a.flags.quiet);
+	EQ_CODE(LK_OK, argv_of(3, "--", "--timeout", "-v"));
+	EQ_U(a.words, 2);
+}
+
+T(command_line_refusals)
+{
+	static const char *const bad[][2] = {{"--nosuch", "x"}, {"--timeout", "4"},
+	    {"--timeout", "3601"}, {"--timeout", "+5"}, {"--timeout", "5s"}, {"--timeout", ""},
+	    {"--fd", "1024"}, {"--fd", "-1"}, {"--enc", "RSA1_5"},
+	    {"--enc", "rsa_aes_key_wrap_256"}, {"--kmsg", "maybe"}, {"--uuid", "1234"},
+	    {"--uuid", "6A3B5F3E-1111-2222-3333-444455556666"},
+	    {"--key", "http://v.vault.azure.net/keys/k"}, {"--key", "https://v.example.net/keys/k"},
+	    {"--key", "https://vault.azure.net/keys/k"},
+	    {"--key", "https://v.vault.azure.net/secrets/k"},
+	    {"--attest", "https://m.weu.attest.azure.net/x"},
+	    {"--attest", "https://m.attest.azure.net:8443"}, {"--attest", "m.weu.attest.azure.net"},
+	    {"--thumbprint", "short"}, {"--identity", "client"}, {"--identity", "client:"},
+	    {"--identity", "x:y"}, {"--trust", "relative.pem"}, {"--tpm", "/dev/tpm rm0"},
+	    {"--name", "../etc"}, {"--name", ".hidden"}, {"--slot", "32"}};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		e = (struct lk_err){0};
+		if (argv_of(2, bad[i][0], bad[i][1]) != LK_EUSAGE)
+			T_FAIL("%s %s was taken", bad[i][0], bad[i][1]);
+		else if (e.msg[0] == '\0' || lk_err_exit(&e) != 64)
+			T_FAIL("%s %s: no message, or not 64", bad[i][0], bad[i][1]);
+	}
+	EQ_CODE(LK_EUSAGE, argv_of(1, "--timeout"));
+	EQ_CODE(LK_EUSAGE, argv_of(1, "--socket=yes"));
+	EQ_CODE(LK_EUSAGE, argv_of(1, "-x"));
+}
+
+T(file_is_read)
+{
+	EQ_CODE(LK_OK,
+	    file_of(
+		"# comment\n\n  key=https://v.vault.azure.net/keys/k \r\n"
+		"attest = https://M.weu.attest.azure.net/\n\tidentity = client:abc\nkmsg = no"));
+	EQ_S(a.conf.key, "https://v.vault.azure.net/keys/k");
+	EQ_S(a.conf.attest, "https://m.weu.attest.azure.net");
+	EQ_U(a.conf.identity, LK_ID_CLIENT);
+	EQ_S(a.conf.identity_id, "abc");
+	OK(!a.conf.kmsg);
+}
+
+T(file_refusals_name_the_line)
+{
+	static const char *const bad[] = {"\nnosuch = 1\n", "\ntimeout\n", "\ntimeout = x\n",
+	    "timeout = 10\ntimeout = 20\n", "\nsocket = yes\n", "\nforce = yes\n",
+	    "\nname = root\n", "\nkey = \n", "\n= x\n"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		e = (struct lk_err){0};
+		EQ_CODE(LK_ECONF, file_of(bad[i]));
+		if (strstr(e.msg, "x.conf, line 2") == NULL)
+			T_FAIL("%s does not name the line", e.msg);
+		EQ_I(lk_err_exit(&e), 78);
+	}
+}
+
+T(the_command_line_wins_over_the_file)
+{
+	EQ_CODE(LK_OK, argv_of(2, "--timeout", "30"));
+	EQ_CODE(LK_OK, lk_opts_text(LK_S("timeout = 60\napi-version = 7.5\n"), "x.conf", &a, &e));
+	EQ_U(a.conf.timeout_s, 30);
+	EQ_S(a.conf.api_version, "7.5");
+}
+
+T(what_is_written_reads_back)
+{
+	static struct lk_args b;
+	uint8_t store[4096];
+	struct lk_buf text = LK_BUF(store);
+
+	EQ_CODE(LK_OK,
+	    file_of("uuid = 6a3b5f3e-1111-2222-3333-444455556666\n"
+		    "key = https://v.managedhsm.azure.net/keys/k/0123456789abcdef0123456789abcdef\n"
+		    "attest = https://m.weu.attest.azure.net\n"
+		    "thumbprint = abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ\n"
+		    "identity = resource:/subscriptions/1/x\nenc = CKM_RSA_AES_KEY_WRAP\n"
+		    "api-version = 7.6\ntrust = /etc/latchkey/t.pem\ntimeout = 99\nkmsg = no\n"));
+	lk_opts_write(&a.conf, &text);
+	lk_opts_defaults(&b);
+	EQ_CODE(LK_OK, lk_opts_text(lk_slice_buf(&text), "y.conf", &b, &e));
+	EQ_MEM(&a.conf, &b.conf, sizeof(a.conf));
+}
+
+T(help_names_every_file_setting)
+{
+	static uint8_t store[8192];
+	struct lk_buf text = LK_BUF(store);
+
+	lk_opts_help(false, &text);
+	OK(!text.bad);
+	lk_buf_byte(&text, 0);
+	OK(strstr((char *)store, "--timeout SECONDS") != NULL);
+	OK(strstr((char *)store, "--key-file") == NULL);
+}
+
+static struct lk_conf os_of(const char *text)
+{
+	struct lk_conf c = {0};
+
+	lk_os_release_text(lk_slice_str(text), &c);
+	return c;
+}
+
+T(os_release)
+{
+	struct lk_conf c =
+	    os_of("PRETTY_NAME=\"x\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n");
+
+	EQ_S(c.os_name, "Debian GNU/Linux");
+	EQ_U(c.os_major, 12);
+	EQ_U(c.os_minor, 0);
+	c = os_of("VERSION_ID=22.04\nNAME=Ubuntu");
+	EQ_S(c.os_name, "Ubuntu");
+	EQ_U(c.os_major, 22);
+	EQ_U(c.os_minor, 4);
+	c = os_of("VERSION_ID=rolling\nNAME=\x01\nXNAME=y\n");
+	EQ_S(c.os_name, "");
+	EQ_U(c.os_major, 0);
+}
