@@ -1,0 +1,385 @@
+#!/usr/bin/python3
+"""TAP: binding a LUKS2 volume and getting its key back; and every disk that must be refused."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import e2e  # noqa: E402
+from e2e import ATTEST, HSM, LATCHKEY, LATCHKEYCTL, STATE, VAULT, Machine, case  # noqa: E402
+
+PASSPHRASE = b"correct horse"
+CRYPTSETUP = shutil.which("cryptsetup", path="/usr/sbin:/sbin:/usr/bin") or "cryptsetup"
+KEY = re.compile(rb"[A-Za-z0-9_-]{43}\Z")
+
+
+def cryptsetup(*args, stdin=b""):
+    """Run cryptsetup; its output."""
+    return subprocess.run([CRYPTSETUP, *args], input=stdin, stdout=subprocess.PIPE, check=True).stdout
+
+
+def opens(image, key, *args):
+    """Does this key open a slot?"""
+    return subprocess.run([CRYPTSETUP, "open", "--test-passphrase", "--key-file", "-", *args, image],
+                          input=key, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
+def volume(b, name="disk.img"):
+    """A LUKS2 image with a passphrase."""
+    path = b.path(name)
+    with open(path, "wb") as f:
+        f.truncate(18 << 20)
+    cryptsetup("luksFormat", "--type", "luks2", "--batch-mode", "--pbkdf", "pbkdf2",
+               "--pbkdf-force-iterations", "1000", "--key-file", "-", path, stdin=PASSPHRASE)
+    return path
+
+
+def enroll(b, image, *args, key="rsa2048", service=VAULT, name="root", stdin=PASSPHRASE):
+    """latchkeyctl enroll, the passphrase on standard input."""
+    return b.call([LATCHKEYCTL, "enroll", image, "--key", "%s/keys/%s" % (service, key), "--attest",
+                   ATTEST, "--name", name, "--key-file", "-", "--tpm", b.machine.link, "--trust",
+                   STATE + "/ca.pem", "--kmsg", "no", "--conf-dir", b.path("conf"), *args], stdin)
+
+
+def bound(b, **more):
+    """A volume that is bound as `root`."""
+    image = volume(b)
+    enroll(b, image, **more).ok()
+    return image
+
+
+def key(b, image, name="root", machine=None, *args):
+    """latchkey key for a volume on this image."""
+    return b.latchkey("key", name, "--device", image, *args, machine=machine)
+
+
+def token(image, number=0):
+    """A token of the header."""
+    return json.loads(cryptsetup("token", "export", "--token-id", str(number), image))
+
+
+def replace(image, value, number=0):
+    """Put another token in its place, as the host can."""
+    cryptsetup("token", "remove", "--token-id", str(number), image)
+    cryptsetup("token", "import", "--token-id", str(number), "--json-file", "-", image,
+               stdin=json.dumps(value).encode())
+
+
+@case
+def enroll_and_key(b):
+    """enroll binds; key gives 43 characters that open exactly our slot; the passphrase still works"""
+    image = bound(b)
+    t = token(image)
+    assert t["type"] == "latchkey" and t["keyslots"] == ["1"], t
+    r = key(b, image).ok()
+    assert KEY.match(r.out), r.out
+    assert opens(image, r.out, "--key-slot", "1") and not opens(image, r.out, "--key-slot", "0")
+    assert opens(image, PASSPHRASE)
+    again = key(b, image).ok()
+    assert again.out == r.out
+    listed = b.call([LATCHKEYCTL, "list", image]).ok()
+    assert t["id"].encode() in listed.out, listed.out
+
+
+@case
+def every_key_type(b):
+    """RSA, EC and oct keys, vault and Managed HSM"""
+    for name, service in (("rsa4096", VAULT), ("ec384", HSM), ("ec521", VAULT), ("oct256", HSM)):
+        image = volume(b, name)
+        enroll(b, image, key=name, service=service, name=name).ok()
+        r = key(b, image, name).ok()
+        assert opens(image, r.out, "--key-slot", "1"), name
+
+
+@case
+def configuration_pins(b):
+    """enroll writes the pins: uuid, key with version, provider, thumbprint"""
+    image = bound(b)
+    with open(b.path("conf/root.conf"), encoding="ascii") as f:
+        conf = dict(line.strip().split(" = ", 1) for line in f if " = " in line)
+    uuid = cryptsetup("luksUUID", image).decode().strip()
+    assert conf["uuid"] == uuid and conf["attest"] == ATTEST, conf
+    assert re.fullmatch(VAULT + r"/keys/rsa2048/[0-9a-f]{32}", conf["key"]), conf
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", conf["thumbprint"]), conf
+    assert oct(os.stat(b.path("conf/root.conf")).st_mode & 0o777) == "0o644"
+
+
+@case
+def wrong_passphrase_changes_nothing(b):
+    """enroll with a wrong passphrase leaves the header and the folder as they were"""
+    image = volume(b)
+    with open(image, "rb") as f:
+        before = f.read()
+    r = enroll(b, image, stdin=b"wrong")
+    assert r.status == 65 and "cryptsetup" in r.err, str(r)
+    with open(image, "rb") as f:
+        assert f.read() == before, "the image changed"
+    assert not os.path.exists(b.path("conf/root.conf"))
+
+
+@case
+def refusal_changes_nothing(b):
+    """enroll when the policy says no leaves the image untouched"""
+    image = volume(b)
+    with open(image, "rb") as f:
+        before = f.read()
+    r = enroll(b, image, key="nomatch")
+    assert r.status == 77 and "policy" in r.err, str(r)
+    with open(image, "rb") as f:
+        assert f.read() == before, "the image changed"
+
+
+@case
+def unwritable_configuration_is_taken_back(b):
+    """when the configuration cannot be written, slot and token are taken back"""
+    image = volume(b)
+    with open(b.path("conf"), "w", encoding="ascii"):
+        pass
+    r = enroll(b, image)
+    assert r.status in (71, 78), str(r)
+    dump = json.loads(cryptsetup("luksDump", "--dump-json-metadata", image))
+    assert list(dump["keyslots"]) == ["0"] and dump["tokens"] == {}, dump["tokens"]
+    assert opens(image, PASSPHRASE)
+
+
+@case
+def no_token_five(b):
+    """the token number of Azure Disk Encryption is never used, and other tokens stay"""
+    image = volume(b)
+    for number in (0, 1, 2, 3, 4):
+        cryptsetup("token", "import", "--token-id", str(number), "--json-file", "-", image,
+                   stdin=b'{"type":"other","keyslots":[]}')
+    enroll(b, image).ok()
+    tokens = json.loads(cryptsetup("luksDump", "--dump-json-metadata", image))["tokens"]
+    assert sorted(tokens) == ["0", "1", "2", "3", "4", "6"], sorted(tokens)
+    assert tokens["6"]["type"] == "latchkey"
+
+
+@case
+def existing_configuration_is_kept(b):
+    """an existing NAME.conf is not overwritten without --force"""
+    image = bound(b)
+    r = enroll(b, image)
+    assert r.status == 78 and "--force" in r.err, str(r)
+    enroll(b, image, "--force").ok()
+
+
+def refused_fields():
+    """(field, what the host writes, words)"""
+    other = VAULT + "/keys/rsa2048/" + "0" * 32
+    return [("key", other, ("key",)), ("attest", "https://sharedneu.neu.attest.azure.net", ("attest",)),
+            ("thumbprint", "A" * 43, ("thumbprint",)),
+            ("uuid", "00000000-0000-4000-8000-000000000000", ("uuid",)),
+            ("salt", "A" * 43, ("mac",)), ("mac", "A" * 43, ("mac",)), ("id", "0" * 16, ("mac",)),
+            ("kind", "raw", ()), ("version", 2, ()), ("key", "https://evil.example.net/keys/x", ())]
+
+
+@case
+def edited_fields(b):
+    """every field of the token, edited by the host, is refused and named"""
+    image = bound(b)
+    good = token(image)
+    for field, value, words in refused_fields():
+        bad = dict(good)
+        bad[field] = value
+        replace(image, bad)
+        r = key(b, image)
+        assert r.status in (65, 76, 78) and r.out == b"", "%s: %s" % (field, r)
+        last = r.err.strip().splitlines()[-1].lower()
+        assert all(w in last for w in words), "%s: %s" % (field, r)
+    replace(image, good)
+    key(b, image).ok()
+
+
+@case
+def edited_token_contacts_nobody_else(b):
+    """a token that names another vault makes nobody contact it"""
+    image = bound(b)
+    bad = dict(token(image), key=HSM + "/keys/rsa2048/" + "1" * 32)
+    replace(image, bad)
+    mark = b.ctl.mark()
+    key(b, image)
+    assert not [e for e in b.ctl.log(mark, "hsm")], "the other vault was contacted"
+
+
+@case
+def token_from_another_disk(b):
+    """a token moved from another disk is refused, whatever the configuration says"""
+    first, second = volume(b, "first"), volume(b, "second")
+    enroll(b, first, name="first").ok()
+    enroll(b, second, name="second").ok()
+    replace(second, token(first))
+    key(b, second, "second").refused(76, "uuid")
+    moved = dict(token(first), uuid=cryptsetup("luksUUID", second).decode().strip())
+    replace(second, moved)
+    key(b, second, "second").refused(76, "mac")
+
+
+@case
+def forged_with_public_half(b):
+    """a volume built by someone who knows only the public half is refused before anything opens"""
+    real, forged = bound(b), volume(b, "forged")
+    uuid = cryptsetup("luksUUID", real).decode().strip()
+    cryptsetup("luksUUID", "--batch-mode", "--uuid", uuid, forged)
+    evil = dict(token(real), salt="B" * 42 + "A", mac="C" * 42 + "A", keyslots=["0"])
+    cryptsetup("token", "import", "--token-id", "0", "--json-file", "-", forged,
+               stdin=json.dumps(evil).encode())
+    key(b, forged).refused(76, "mac")
+
+
+@case
+def other_uuid(b):
+    """a disk with another UUID is not the pinned one"""
+    bound(b)
+    other = volume(b, "other")
+    r = key(b, other)
+    assert r.status in (65, 76) and r.out == b"" and "uuid" in r.err.lower(), str(r)
+
+
+@case
+def no_token(b):
+    """a volume whose token is gone"""
+    image = bound(b)
+    cryptsetup("token", "remove", "--token-id", "0", image)
+    r = key(b, image)
+    assert r.status in (65, 76, 78) and r.out == b"" and "token" in r.err.lower(), str(r)
+
+
+@case
+def not_luks(b):
+    """an unencrypted file system in the volume's place"""
+    image = bound(b)
+    subprocess.run(["mke2fs", "-q", "-F", image], check=True)
+    r = key(b, image)
+    assert r.status in (65, 71, 76) and r.out == b"", str(r)
+
+
+@case
+def damaged_primary_header(b):
+    """with the primary header damaged, the secondary one serves"""
+    image = bound(b)
+    with open(image, "r+b") as f:
+        f.seek(4096)
+        f.write(b"\0" * 512)
+    r = key(b, image, "root")
+    assert r.status == 0 and KEY.match(r.out), str(r)
+
+
+@case
+def key_rotated_in_vault(b):
+    """a new key version in the vault does not disturb: the binding names its version"""
+    image = bound(b)
+    b.ctl.rotate("vault", "rsa2048")
+    r = key(b, image).ok()
+    assert opens(image, r.out, "--key-slot", "1")
+
+
+def ask_socket(b, image, peer, *args):
+    """What systemd does: connect from an abstract name, read to the end."""
+    path = b.path("key.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+    client = socket.socket(socket.AF_UNIX)
+    client.bind(b"\0" + peer)
+    client.connect(path)
+    client.shutdown(socket.SHUT_WR)
+    served, _ = listener.accept()
+    p = subprocess.Popen([LATCHKEY, "key", "--socket", "--device", image, "--tpm", b.machine.link,
+                          "--conf-dir", b.path("conf"), "--trust", STATE + "/ca.pem", *args],
+                         stdin=served, stdout=served, stderr=subprocess.PIPE)
+    served.close()
+    listener.close()
+    got = b""
+    while True:
+        data = client.recv(4096)
+        if not data:
+            break
+        got += data
+    err = p.stderr.read().decode("utf-8", "replace")
+    p.stderr.close()
+    client.close()
+    os.unlink(path)
+    return p.wait(), got, err
+
+
+@case
+def key_socket(b):
+    """the key socket answers systemd's protocol: the volume is named by the peer's address"""
+    image = bound(b)
+    status, got, err = ask_socket(b, image, b"0123abcd/cryptsetup/root")
+    assert status == 0 and KEY.match(got), (status, got, err)
+    assert opens(image, got, "--key-slot", "1")
+
+
+@case
+def key_socket_refuses(b):
+    """other volumes, other protocols and failures get an empty answer and exit status 0"""
+    image = bound(b)
+    for peer in (b"0123/cryptsetup/other", b"0123/cryptsetup-tpm2/root", b"0123", b"x/cryptsetup/../root",
+                 b"x/cryptsetup/"):
+        status, got, err = ask_socket(b, image, peer)
+        assert status == 0 and got == b"" and err.strip(), (peer, status, got, err)
+    b.ctl.policy("vault", "rsa2048", {"version": "1.0.0", "anyOf": [{
+        "authority": ATTEST, "allOf": [{"claim": "secureboot", "equals": "never"}]}]})
+    status, got, err = ask_socket(b, image, b"0123/cryptsetup/root")
+    assert status == 0 and got == b"" and "policy" in err and "passphrase" in err, (status, got, err)
+
+
+@case
+def probe_walks_every_step(b):
+    """probe walks every step of a good machine and opens nothing"""
+    image = bound(b)
+    r = b.latchkey("probe", "root", "--device", image).ok()
+    text = r.out.decode()
+    for step in ("settings", "clock", "trust anchors", "machine", "metadata", "identity",
+                 "attestation", "release", "volume"):
+        assert re.search(r"^ok +%s " % step, text, re.M), "%s:\n%s" % (step, text)
+
+
+@case
+def probe_says_what_to_do(b):
+    """probe names what fails, what to do, and leaves out what needs it"""
+    bound(b)
+    with Machine("tdx") as m:
+        r = b.latchkey("probe", "--key", VAULT + "/keys/nomatch", "--attest", ATTEST, machine=m)
+    text = r.out.decode()
+    assert r.status == 76 and re.search("^FAIL +machine .*TDX", text, re.M), str(r) + text
+    assert re.search("^skip +attestation", text, re.M) and re.search("^skip +release", text, re.M), text
+    r = b.latchkey("probe", "--key", VAULT + "/keys/nomatch", "--attest", ATTEST)
+    text = r.out.decode()
+    assert r.status == 77 and re.search("^FAIL +release", text, re.M), text
+    assert "what to do" in text, text
+
+
+@case
+def status_tells_the_last_run(b):
+    """status shows the steps of the last run and the last failure"""
+    image = bound(b)
+    key(b, image).ok()
+    r = b.call([LATCHKEY, "status", "root", "--conf-dir", b.path("conf")]).ok()
+    assert b"key handed over" in r.out and b"step " in r.out, r.out
+    replace(image, dict(token(image), mac="A" * 43))
+    key(b, image)
+    r = b.call([LATCHKEY, "status", "root", "--conf-dir", b.path("conf")]).ok()
+    assert b"failed" in r.out and b"mac" in r.out.lower(), r.out
+
+
+@case
+def no_secret_is_shown(b):
+    """neither log lines nor status files hold the key"""
+    image = bound(b)
+    r = b.latchkey("key", "root", "--device", image, "--verbose").ok()
+    assert KEY.match(r.out) and r.out.decode() not in r.err
+    with open("/run/latchkey/root.status", "rb") as f:
+        assert r.out not in f.read()
+
+
+if __name__ == "__main__":
+    e2e.main()
