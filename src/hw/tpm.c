@@ -77,7 +77,7 @@ static enum lk_code start(struct lk_tpm *t, struct lk_err *e)
 static enum lk_code open_failed(const char *device, int err, struct lk_err *e)
 {
 	if (err == ENOENT || err == ENXIO || err == ENODEV) {
-		(void)lk_fail(e, LK_EABSENT, "tpm: %s does not exist", device);
+		(void)lk_fail(e, LK_ETPM, "tpm: %s does not exist", device);
 		return lk_hint(e, "no TPM driver in this image (tpm_crb, tpm_tis, tpm_vtpm_proxy)"
 				  ", or this machine has no TPM");
 	}
