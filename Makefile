@@ -119,7 +119,7 @@ demo: ready
 	@qemu/demo
 sim: ready
 	@$(SUB) programs
-	@$(PYTHON) tests/cloud/sim.py
+	@tests/cloud/ns --state build/cloud tests/cloud/sim.py --state build/cloud --verbose
 # Only what is in the tree; the units are for the initramfs, so nothing is enabled here.
 install: all
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix build/,$(progs))
