@@ -78,8 +78,8 @@ link_musl = $(GCC) -nostdlib -static-pie $(if $(filter 1,$(LTO)),$(CODEGEN_musl)
 	$(1) -L$(MUSL_LIB) -Wl,--start-group -lc build/musl/liblatchkey.a $(D)/musl/lib/libtss.a \
 	$(D)/musl/lib/libmbed.a $(shell $(GCC) -print-libgcc-file-name) -Wl,--end-group \
 	$(shell $(GCC) -print-file-name=crtendS.o) $(MUSL_LIB)/crtn.o $(LINK_FLAGS) $(LDFLAGS)
-link_asan = $(CC_glibc) -fsanitize=$(SANITIZE) $(1) build/asan/liblatchkey.a \
-	$(D)/glibc/lib/libtss.a $(D)/glibc/lib/libmbed.a
+link_asan = $(CC_glibc) -fsanitize=$(SANITIZE) $(1) -Wl,--start-group build/asan/liblatchkey.a \
+	$(D)/glibc/lib/libtss.a $(D)/glibc/lib/libmbed.a -Wl,--end-group
 
 # ---- the goals for people. Each sees to it first that the libraries (and tools) are there.
 

@@ -108,7 +108,7 @@ static void apply(const struct rule *r, const struct said *s, struct lk_err *e)
 	(void)lk_hint(e, "%s", r->hint);
 }
 
-static void listen(const struct lk_http_rsp *rsp, struct said *out)
+static void read_said(const struct lk_http_rsp *rsp, struct said *out)
 {
 	static struct lk_json_tok toks[TOKENS];
 	struct lk_json j;
@@ -173,7 +173,7 @@ enum lk_code lk_azure_error(
 	struct said s;
 	bool vault = lk_slice_eq_str(lk_slice_str(service), "vault");
 
-	listen(rsp, &s);
+	read_said(rsp, &s);
 	describe(rsp, &s, &b);
 	(void)lk_fail(e, LK_EHTTP, "%s %.80s: HTTP %u%.*s", service, host, rsp->status, (int)b.n,
 	    (const char *)b.p);
