@@ -15,6 +15,8 @@ static enum lk_code fail_io(struct lk_err *e, int err, const char *what)
 	enum lk_code code = lk_fail_sys(e, err, "%s", what);
 
 	switch (err) {
+	case EAGAIN:
+		return lk_fail(e, LK_ETIME, "time is up: %s did not move", what);
 	case ECONNRESET:
 	case ECONNABORTED:
 	case ECONNREFUSED:
@@ -30,9 +32,11 @@ static enum lk_code fail_io(struct lk_err *e, int err, const char *what)
 	}
 }
 
-static bool is_again(int err)
+/* May the call be repeated? Also a descriptor that is always ready and never serves must meet the
+ * deadline. */
+static bool is_again(int err, lk_time deadline)
 {
-	return err == EINTR || err == EAGAIN;
+	return err == EINTR || (err == EAGAIN && lk_left(deadline) > 0);
 }
 
 enum lk_code lk_wait_fd(int fd, short events, lk_time deadline, struct lk_err *e)
@@ -72,7 +76,7 @@ enum lk_code lk_read_some(
 		if (code)
 			return code;
 		n = read(fd, p, cap);
-	} while (n < 0 && is_again(errno));
+	} while (n < 0 && is_again(errno, deadline));
 	if (n < 0)
 		return fail_io(e, errno, "read");
 	*got = (size_t)n;
@@ -141,7 +145,7 @@ enum lk_code lk_write_full(int fd, const void *p, size_t n, lk_time deadline, st
 		if (code)
 			return code;
 		done = write_once(fd, at, n, &is_socket);
-		if (done < 0 && is_again(errno))
+		if (done < 0 && is_again(errno, deadline))
 			continue;
 		if (done < 0)
 			return fail_io(e, errno, "write");

@@ -126,8 +126,8 @@ T(refused_texts)
 	static const char *const std[] = {"Zg", "Zg=", "Zg===", "Zm8",
 	    "Zm9v=", "Zm9v====", "====", "=", "==", "Z===", "Zg=A",
 	    "Z=g=", "=Zg=", "Zg==Zg==", "Zm9v\n", "Zm9\n", " Zm9", "Zm 9", "Zm-_", "Zm9vY"};
-	static const char *const url[] = {
-	    "Z", "Zg==", "Zm8=", "Zm9vY", "Zm+/", "Zm 9", "Zm9\n", "\nZm9", "Zm.9", "Zm9%"};
+	static const char *const url[] = {"Z", "A", "AAAAA", "Zg==", "Zm8=", "Zm9vY", "Zm+/",
+	    "Zm 9", "Zm9\n", "\nZm9", "Zm.9", "Zm9%"};
 	uint8_t mem[32];
 	struct lk_err e;
 

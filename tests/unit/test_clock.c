@@ -8,7 +8,7 @@
 
 #include "lk/clock.h"
 
-static unsigned alarms;
+static volatile sig_atomic_t alarms;
 
 static void on_alarm(int sig)
 {

@@ -103,10 +103,9 @@ static void nest(unsigned levels)
 {
 	start();
 	lk_jsonw_array(&w, NULL);
-	for (unsigned i = 1; i < levels; i++) {
+	for (unsigned i = 1; i < levels; i += 2) {
 		lk_jsonw_object(&w, NULL);
 		lk_jsonw_array(&w, "a");
-		i++;
 	}
 }
 

@@ -1,7 +1,18 @@
 /* Randomness: all bytes are filled, and not twice with the same. */
 #include "t.h"
 
+#include <signal.h>
+#include <sys/time.h>
+
 #include "lk/rng.h"
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	alarms++;
+}
 
 T(fills_exactly)
 {
@@ -32,11 +43,17 @@ T(fills_exactly)
 T(more_than_one_call_of_the_kernel)
 {
 	/* Above 256 bytes getrandom(2) may be interrupted and return less. */
-	static uint8_t big[1 << 20];
+	static uint8_t big[16 << 20];
+	struct sigaction sa = {.sa_handler = on_alarm};
+	struct itimerval often = {{0, 1000}, {0, 1000}}, off = {{0, 0}, {0, 0}};
 	size_t zeros = 0;
 	struct lk_err e;
 
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
 	EQ_CODE(LK_OK, lk_rng(big, sizeof(big), &e));
+	setitimer(ITIMER_REAL, &off, NULL);
+	OK(alarms > 1);
 	for (size_t i = sizeof(big) - 4096; i < sizeof(big); i++)
 		zeros += big[i] == 0;
 	OK(zeros < 200);
