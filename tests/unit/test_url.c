@@ -232,6 +232,7 @@ T(under)
 	OK(lk_url_under("a.b.vault.azure.net", s));
 	OK(!lk_url_under("vault.azure.net", s));
 	OK(!lk_url_under("xvault.azure.net", s));
+	OK(!lk_url_under("evil-vault.azure.net", s));
 	OK(!lk_url_under(".vault.azure.net", s));
 	OK(!lk_url_under("x.vault.azure.net.evil.example", s));
 	OK(!lk_url_under("x.vault.azure.ne", s));
