@@ -59,9 +59,9 @@ LK_CHECK enum lk_code lk_maa_token_check(struct lk_slice jwt, const char *host,
 
 /* An error answer of Key Vault, Managed HSM or MAA as an error value: code, inner code, message,
  * request id, and the remedy where the meaning is known (the four meanings of 403; protocol notes 3
- * and 4.6). Sets http, retry and wait_s (at most 60). retry with 403 means: with a fresh attestation
- * token. Evidence that the attestation service refuses (400) is LK_EATTEST. `service` is
- * "attestation" or "vault". */
+ * and 4.6). Sets http, retry and wait_s (at most 60). retry with 403 means: with a fresh
+ * attestation token. Evidence that the attestation service refuses (400) is LK_EATTEST. `service`
+ * is "attestation" or "vault". */
 enum lk_code lk_azure_error(
     const struct lk_http_rsp *rsp, const char *service, const char *host, struct lk_err *e);
 

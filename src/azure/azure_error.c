@@ -15,13 +15,11 @@ struct said {
 	struct lk_slice code, inner, message;
 };
 
-/* The first rule that matches decides. `word` is looked for in the message, or (in_code) has to be
- * the code or inner code itself. */
+/* The first rule that matches decides; a table ends with one that always does (""). `word` is
+ * looked for in the message, or (in_code) has to be the code or inner code itself. */
 struct rule {
+	const char *word, *hint;
 	bool in_code;
-	const char *word;
-	enum lk_code code;
-	const char *hint;
 };
 
 #define ROLE                                                                                       \
@@ -46,50 +44,46 @@ struct rule {
 	"key's state, its release policy"
 
 static const struct rule forbidden[] = {
-    {false, "does not meet key release policy", LK_EDENIED, POLICY},
-    {false, CANNOT_VERIFY, LK_EDENIED, UNVERIFIED},
-    {true, "ForbiddenByRbac", LK_EDENIED, ROLE},
-    {true, "ForbiddenByPolicy", LK_EDENIED, ROLE},
-    {true, "ForbiddenByFirewall", LK_EDENIED, NETWORK},
-    {true, "ForbiddenByConnection", LK_EDENIED, NETWORK},
-    {true, "KeyOperationForbidden", LK_EDENIED, STATE},
-    {true, "KeyDisabled", LK_EDENIED, STATE},
-    {true, "KeyExpired", LK_EDENIED, STATE},
-    {true, "KeyNotYetValid", LK_EDENIED, STATE},
-    {true, "AccessDenied", LK_EDENIED, ROLE},
-    {false, "disabled", LK_EDENIED, STATE},
-    {false, "expired", LK_EDENIED, STATE},
-    {false, "not yet valid", LK_EDENIED, STATE},
-    {false, "is not allowed on", LK_EDENIED, STATE},
-    {false, "operation is not permitted", LK_EDENIED, STATE},
-    {false, "", LK_EDENIED, UNKNOWN_403},
+    {"does not meet key release policy", POLICY, false},
+    {CANNOT_VERIFY, UNVERIFIED, false},
+    {"ForbiddenByRbac", ROLE, true},
+    {"ForbiddenByPolicy", ROLE, true},
+    {"ForbiddenByFirewall", NETWORK, true},
+    {"ForbiddenByConnection", NETWORK, true},
+    {"KeyOperationForbidden", STATE, true},
+    {"KeyDisabled", STATE, true},
+    {"KeyExpired", STATE, true},
+    {"KeyNotYetValid", STATE, true},
+    {"AccessDenied", ROLE, true},
+    {"disabled", STATE, false},
+    {"expired", STATE, false},
+    {"not yet valid", STATE, false},
+    {"is not allowed on", STATE, false},
+    {"operation is not permitted", STATE, false},
+    {"", UNKNOWN_403, false},
 };
 
 static const struct rule unauthorized[] = {
-    {false, "AKV10032", LK_EDENIED, "the identity belongs to another tenant than the vault"},
-    {false, "", LK_EDENIED,
-	"the bearer token was refused: check `identity`, and the vault's tenant"},
-};
-
-static const struct rule attest_bad[] = {
-    {true, "PolicyEvaluationError", LK_EATTEST,
-	"the attestation provider's own policy refuses this machine"},
-    {false, "", LK_EATTEST,
-	"the evidence was refused; after an update of the host, fresh evidence may be accepted"},
+    {"AKV10032", "the identity belongs to another tenant than the vault", false},
+    {"", "the bearer token was refused: check `identity`, and the vault's tenant", false},
 };
 
 static const struct rule vault_absent[] = {
-    {false, "", LK_EHTTP,
-	"no such key or version: check the key's URL, and whether the key was deleted"},
+    {"", "no such key or version: check the key's URL, and whether the key was deleted", false},
 };
 
-static const struct rule attest_absent[] = {
-    {false, "", LK_EHTTP, "no such attestation provider: check the attestation host"},
+static const struct rule attest_bad[] = {
+    {"PolicyEvaluationError", "the attestation provider's own policy refuses this machine", true},
+    {"", "the evidence was refused; after an update of the host, fresh evidence may be accepted",
+	false},
 };
 
 static const struct rule attest_denied[] = {
-    {false, "", LK_EDENIED,
-	"the attestation provider does not serve this machine: check its network rules"},
+    {"", "the attestation provider does not serve this machine: check its network rules", false},
+};
+
+static const struct rule attest_absent[] = {
+    {"", "no such attestation provider: check the attestation host", false},
 };
 
 static bool matches(const struct rule *r, const struct said *s)
@@ -99,12 +93,11 @@ static bool matches(const struct rule *r, const struct said *s)
 	return lk_azure_has(s->message, r->word);
 }
 
-/* The last rule of a table matches everything. */
-static void apply(const struct rule *r, const struct said *s, struct lk_err *e)
+static void apply(const struct rule *r, const struct said *s, enum lk_code code, struct lk_err *e)
 {
 	while (!matches(r, s))
 		r++;
-	e->code = r->code;
+	e->code = code;
 	(void)lk_hint(e, "%s", r->hint);
 }
 
@@ -149,20 +142,18 @@ static void describe(const struct lk_http_rsp *rsp, const struct said *s, struct
 	}
 }
 
-static const struct rule *rules_for(unsigned status, bool vault)
+static void explain(unsigned status, bool vault, const struct said *s, struct lk_err *e)
 {
-	switch (status) {
-	case 400:
-		return vault ? NULL : attest_bad;
-	case 401:
-		return vault ? unauthorized : attest_denied;
-	case 403:
-		return vault ? forbidden : attest_denied;
-	case 404:
-		return vault ? vault_absent : attest_absent;
-	default:
-		return NULL;
-	}
+	if (status == 400 && !vault)
+		apply(attest_bad, s, LK_EATTEST, e);
+	else if (status == 401)
+		apply(vault ? unauthorized : attest_denied, s, LK_EDENIED, e);
+	else if (status == 403)
+		apply(vault ? forbidden : attest_denied, s, LK_EDENIED, e);
+	else if (status == 404)
+		apply(vault ? vault_absent : attest_absent, s, LK_EHTTP, e);
+	else if (status >= 300 && status < 400)
+		(void)lk_hint(e, "redirects are not followed: check the host name");
 }
 
 enum lk_code lk_azure_error(
@@ -177,11 +168,7 @@ enum lk_code lk_azure_error(
 	describe(rsp, &s, &b);
 	(void)lk_fail(e, LK_EHTTP, "%s %.80s: HTTP %u%.*s", service, host, rsp->status, (int)b.n,
 	    (const char *)b.p);
-	const struct rule *rules = rules_for(rsp->status, vault);
-	if (rules)
-		apply(rules, &s, e);
-	else if (rsp->status >= 300 && rsp->status < 400)
-		(void)lk_hint(e, "redirects are not followed: check the host name");
+	explain(rsp->status, vault, &s, e);
 	/* Of the denials, only this one may end with another token of the same machine. */
 	bool again = lk_azure_status_again(rsp->status) ||
 		     (vault && rsp->status == 403 && lk_azure_has(s.message, CANNOT_VERIFY));

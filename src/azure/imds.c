@@ -5,8 +5,9 @@
 #include "lk/log.h"
 #include "lk/url.h"
 
-#define TOKENS     128
-#define GONE_S     5 /* 410: maintenance of up to 70 s; asked too fast, five tries are over before */
+#define TOKENS 128
+/* 410 is maintenance of up to 70 s; asked too fast, five tries are over before it is. */
+#define GONE_S     5
 #define PEM_PREFIX "-----BEGIN CERTIFICATE-----"
 
 static struct lk_json_tok toks[TOKENS];
