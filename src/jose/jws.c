@@ -17,6 +17,13 @@
 static uint8_t head_store[HEAD_MAX], cert_store[CERTS_MAX * CERT_MAX];
 static struct lk_json_tok toks[TOKS];
 
+/* Whatever is missing or of another kind makes the header wrong as a whole. */
+static enum lk_code bad_head(struct lk_err *e)
+{
+	e->code = LK_EPROTO;
+	return lk_err_prefix(e, "jws header");
+}
+
 LK_CHECK static enum lk_code refuse_member(
     const struct lk_json *head, const char *name, struct lk_err *e)
 {
@@ -34,7 +41,7 @@ LK_CHECK static enum lk_code check_head(const struct lk_json *head, struct lk_er
 	struct lk_slice alg;
 
 	if (lk_json_str(head, "alg", &alg, e) != LK_OK)
-		return lk_err_prefix(e, "jws header");
+		return bad_head(e);
 	if (!lk_slice_eq_str(alg, "RS256"))
 		return lk_fail(e, LK_ETRUST, "jws: the signature algorithm is not RS256");
 	if (refuse_member(head, "crit", e) != LK_OK)
@@ -49,9 +56,9 @@ LK_CHECK static enum lk_code read_chain(
 	struct lk_buf all = LK_BUF(cert_store);
 
 	if (lk_json_len(head, "x5c", count, e) != LK_OK)
-		return lk_err_prefix(e, "jws header");
+		return bad_head(e);
 	if (*count == 0 || *count > CERTS_MAX)
-		return lk_fail(e, LK_ELIMIT,
+		return lk_fail(e, *count == 0 ? LK_EPROTO : LK_ELIMIT,
 		    "jws: the chain has %zu certificates, 1 to %d are taken", *count, CERTS_MAX);
 	for (size_t i = 0; i < *count; i++) {
 		struct lk_json one;
@@ -60,12 +67,12 @@ LK_CHECK static enum lk_code read_chain(
 
 		if (lk_json_at(head, "x5c", i, &one, e) != LK_OK ||
 		    lk_json_str(&one, "", &text, e) != LK_OK)
-			return lk_err_prefix(e, "jws header");
-		if (text.n > CERT_MAX / 3 * 4)
+			return bad_head(e);
+		if (lk_b64_decode(text, &all, e) != LK_OK)
+			return lk_err_prefix(e, "jws: certificate %zu", i + 1);
+		if (all.n - from > CERT_MAX)
 			return lk_fail(
 			    e, LK_ELIMIT, "jws: a certificate of more than %d bytes", CERT_MAX);
-		if (lk_b64_decode(text, &all, e) != LK_OK)
-			return lk_err_prefix(e, "jws: certificate %zu", i);
 		der[i] = lk_slice_sub(lk_slice_buf(&all), from, all.n);
 	}
 	return LK_OK;

@@ -84,7 +84,7 @@ class Pki:
         self.rsa = rsa.generate_private_key(65537, 2048)
         self.rsa4096 = rsa.generate_private_key(65537, 4096)
         self.weak = rsa.generate_private_key(65537, 1024)
-        self.files = tempfile.mkdtemp(prefix="latchkey-tls-")
+        self.files = None
 
     def chains(self):
         """(case, key, certificates to send)"""
@@ -274,6 +274,7 @@ def main():
     """Starts all of it."""
     v = ssl.TLSVersion
     pki = Pki()
+    pki.files = tempfile.mkdtemp(prefix="latchkey-tls-")
     files = {}
     for case, key, certs in pki.chains():
         files[case] = pki.write(case, key, certs)
