@@ -46,9 +46,9 @@ LK_CHECK enum lk_code lk_opts_text(
     struct lk_slice text, const char *path, struct lk_args *a, struct lk_err *e);
 /* DIR/NAME.conf for the volume; sets conf.name. NAME is [0-9A-Za-z._-], not starting with a dot. */
 LK_CHECK enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e);
-/* The settings as a file again, defaults left out; for `latchkeyctl enroll`. Paths that belong to the
- * machine where one enrols (device, tpm, event-log, cryptsetup) are not written: the one that boots
- * may be another. */
+/* The settings as a file again, defaults left out; for `latchkeyctl enroll`. Paths that belong to
+ * the machine where one enrols (device, tpm, event-log, cryptsetup) are not written: the one that
+ * boots may be another. */
 void lk_opts_write(const struct lk_conf *conf, struct lk_buf *out);
 /* Lines for --help. */
 void lk_opts_help(bool ctl, struct lk_buf *out);

@@ -45,7 +45,7 @@ bool lk_utf8_ok(struct lk_slice s)
 static bool unit(struct lk_slice s, size_t at, uint32_t *out)
 {
 	struct lk_slice c = lk_slice_sub(s, at, 6);
-	uint8_t two[2];
+	uint8_t two[2] = {0, 0};
 	struct lk_buf b = LK_BUF(two);
 	struct lk_err e;
 

@@ -3,7 +3,7 @@
 
 #include <stdarg.h>
 
-#include "../../src/cli/app.h"
+#include "app.h"
 
 static struct lk_args a;
 static struct lk_err e;

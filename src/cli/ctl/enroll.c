@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../app.h"
+#include "app.h"
 #include "ctl.h"
 #include "lk/b64.h"
 #include "lk/cryptsetup.h"
@@ -82,7 +82,7 @@ LK_CHECK static enum lk_code fill_binding(
     struct enrolment *en, const struct lk_key *key, struct lk_err *e)
 {
 	struct lk_binding *b = &en->b;
-	uint8_t random[8], text[17];
+	uint8_t random[8], text[17] = {0};
 	struct lk_buf hex = LK_BUF(text);
 
 	if (lk_rng(random, sizeof(random), e) != LK_OK ||
