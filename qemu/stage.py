@@ -159,11 +159,10 @@ def prepare_disk(machine):
         f.write("%s UUID=%s %s luks,x-initrd.attach\n" % (VOLUME, uuid, SOCKET))
 
 
-def guest_settings(text):
-    """The configuration that enroll wrote, for the guest: the paths of this machine go."""
-    lines = [line for line in text.split("\n")
-             if line.split("=")[0].strip() not in ("tpm", "event-log", "device", "cryptsetup", "trust")]
-    return "\n".join(lines).rstrip("\n") + "\ntrust = /etc/latchkey/trust.pem\n"
+def with_settings(text, **settings):
+    """A configuration with these settings in place of its own."""
+    lines = [line for line in text.strip().split("\n") if line.split("=")[0].strip() not in settings]
+    return "\n".join(lines + ["%s = %s" % pair for pair in settings.items()]) + "\n"
 
 
 def enroll(machine, programs):
@@ -183,13 +182,14 @@ def enroll(machine, programs):
                    "--key", KEY, "--attest", ATTEST, "--trust", authority, "--tpm", link,
                    "--conf-dir", host, "--key-file", os.path.join(machine.folder, "passphrase")).decode()
         key = run(os.path.join(programs, "latchkey"), "key", VOLUME, "--conf-dir", host, "--device", machine.disk,
-                  "--kmsg", "no")
+                  "--tpm", link, "--kmsg", "no")
     with open(machine.digest, "w") as f:
         f.write(hashlib.sha256(key).hexdigest())
     shutil.copy(authority, os.path.join(machine.config, "trust.pem"))
     name = VOLUME + ".conf"
     with open(os.path.join(host, name)) as f, open(os.path.join(machine.config, name), "w") as g:
-        g.write(guest_settings(f.read()))
+        # An emulated machine on a busy host may need more than the two minutes of the default.
+        g.write(with_settings(f.read(), trust="/etc/latchkey/trust.pem", timeout=280))
     return said
 
 

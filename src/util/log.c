@@ -44,16 +44,21 @@ bool lk_log_wants(enum lk_level level)
 	return level <= conf.level;
 }
 
-/* One write: a record is whole or lost. A full pipe or a stopped terminal loses it. */
+/* One write: a record is whole or lost. */
 static void emit(int fd, const char *record)
 {
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	ssize_t n;
+	ssize_t n = write(fd, record, strlen(record));
 
-	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT))
-		return;
-	n = write(fd, record, strlen(record));
 	(void)n;
+}
+
+/* A full pipe or a stopped terminal loses the record. (Only here: /dev/kmsg takes every write at
+ * once, and its poll(2) never says POLLOUT.) */
+static bool takes_a_write(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
 
 static void to_sinks(enum lk_level level, const char *text)
@@ -66,7 +71,8 @@ static void to_sinks(enum lk_level level, const char *text)
 			(void)snprintf(prefix, sizeof(prefix), "<%u>", (unsigned)level & 7);
 		(void)snprintf(
 		    record, sizeof(record), "%s%.32s: [%6lld ms] %s\n", prefix, conf.tag, ms, text);
-		emit(STDERR_FILENO, record);
+		if (takes_a_write(STDERR_FILENO))
+			emit(STDERR_FILENO, record);
 	}
 	if (kmsg >= 0) {
 		(void)snprintf(record, sizeof(record), "<%u>%.32s: [%lld ms] %s\n",
