@@ -161,13 +161,14 @@ build/$(1)/obj/tests/%.o: tests/%.c $(D)/stamp
 	$$(call quiet,CC,$(1)/tests/$$*.o)mkdir -p $$(@D) && $(2) $$(ALL_CFLAGS_$(1)) $(TEST_CFLAGS_$(1)) -c -o $$@ $$<
 build/$(1)/liblatchkey.a: $$(patsubst src/%.c,build/$(1)/obj/%.o,$$(lib_src))
 	$$(call quiet,AR,$$@)rm -f $$@ && $$(AR) crD $$@ $$^
-build/$(1)/tests/%: build/$(1)/obj/tests/unit/%.o build/$(1)/liblatchkey.a
-	$$(call quiet,LD,$$@)mkdir -p $$(@D) && $$(call link_$(1),$$<) -o $$@
+build/$(1)/libctl.a: $$(patsubst src/%.c,build/$(1)/obj/%.o,$$(ctl_src))
+	$$(call quiet,AR,$$@)rm -f $$@ && $$(AR) crD $$@ $$^
+build/$(1)/tests/%: build/$(1)/obj/tests/unit/%.o build/$(1)/libctl.a build/$(1)/liblatchkey.a
+	$$(call quiet,LD,$$@)mkdir -p $$(@D) && $$(call link_$(1),$$< build/$(1)/libctl.a) -o $$@
 build/$(1)/latchkey: build/$(1)/obj/cli/latchkey.o build/$(1)/liblatchkey.a
 	$$(call quiet,LD,$$@)$$(call link_$(1),$$<) -o $$@
-build/$(1)/latchkeyctl: build/$(1)/obj/cli/latchkeyctl.o $$(patsubst src/%.c,build/$(1)/obj/%.o,$$(ctl_src)) \
-	build/$(1)/liblatchkey.a
-	$$(call quiet,LD,$$@)$$(call link_$(1),$$(filter %.o,$$^)) -o $$@
+build/$(1)/latchkeyctl: build/$(1)/obj/cli/latchkeyctl.o build/$(1)/libctl.a build/$(1)/liblatchkey.a
+	$$(call quiet,LD,$$@)$$(call link_$(1),$$< build/$(1)/libctl.a) -o $$@
 $$(patsubst src/%.c,build/$(1)/obj/%.o,$$(filter src/%,$$(stamped))): build/gen/build.h
 $$(patsubst tests/%.c,build/$(1)/obj/tests/%.o,$$(filter tests/%,$$(stamped))): build/gen/build.h
 endef
