@@ -189,6 +189,18 @@ def plain_http(conn):
     time.sleep(0.1)
 
 
+def http(head, clean):
+    """A handler that answers a request with `head` and two bytes, then ends cleanly or is cut off."""
+    def run(conn):
+        conn.recv(16384)
+        conn.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n{}")
+        if clean:
+            conn.unwrap()
+        else:
+            conn.shutdown(socket.SHUT_RDWR)
+    return run
+
+
 def drip(files, pause):
     """A handler that sends every byte alone."""
     def run(conn):
@@ -301,6 +313,9 @@ def main():
                           ("flood", flood), ("silent", wait)):
         start(case + "-1.2", handler, files["rsa"], versions(v.TLSv1_2, v.TLSv1_2))
         start(case + "-1.3", handler, files["rsa"], versions(v.TLSv1_3, v.TLSv1_3))
+    for end, clean in (("clean", True), ("cut", False)):
+        start("http-open-" + end, http(b"", clean), files["rsa"])
+        start("http-length-" + end, http(b"Content-Length: 2\r\n", clean), files["rsa"])
     start("mute", wait)
     start("hang-up", lambda conn: None)
     start("plain-http", plain_http)
