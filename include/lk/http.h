@@ -38,7 +38,8 @@ struct lk_http_rsp {
 };
 
 /* LK_EPROTO: malformed, ambiguous or truncated. LK_ELIMIT: larger than allowed. LK_ENET: reset
- * (retry). A status other than 2xx is not an error here. The connection is closed in every case. */
+ * or no answer at all (retry). LK_ETIME: the deadline, or no byte for 30 s (retry). A status other
+ * than 2xx is not an error here. The connection is closed in every case. */
 LK_CHECK enum lk_code lk_http_do(struct lk_conn *c, const struct lk_http_req *req,
     struct lk_buf *store, struct lk_http_rsp *rsp, lk_time deadline, struct lk_err *e);
 
