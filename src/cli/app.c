@@ -180,5 +180,9 @@ enum lk_code lk_app_start(
 	}
 	if (lk_app_trust(conf->trust, &pem, e) != LK_OK)
 		return e->code;
+	if (lk_wall_now().below_build)
+		lk_log(LK_LOG_WARN,
+		    "the machine's clock is before this program was built: build time "
+		    "is used, and certificates may be too new");
 	return lk_run_start(conf, pem, want_vault, run, e);
 }

@@ -119,8 +119,9 @@ static enum lk_code limit(struct lk_err *e)
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		const struct rlimit r = {limits[i].most, limits[i].most};
 
-		if (setrlimit(limits[i].what, &r) != 0)
-			return lk_fail_sys(e, errno, "setrlimit %s", limits[i].name);
+		/* The call itself: C libraries disagree on the type of its first argument. */
+		if (syscall(SYS_prlimit64, 0, limits[i].what, &r, NULL) != 0)
+			return lk_fail_sys(e, errno, "rlimit %s", limits[i].name);
 	}
 	return LK_OK;
 }
