@@ -6,11 +6,13 @@ static const struct lk_verb verbs[] = {
     {"enroll", "DEVICE", "bind a LUKS2 volume: attest, release, add a key slot and a token",
 	lk_verb_enroll},
     {"list", "DEVICE", "the bindings in a LUKS2 header", lk_verb_list},
+    {"policy", "", "write a release policy, or work out a launch measurement", lk_verb_policy},
     {"version", "", "the version", lk_verb_version},
 };
 
 int main(int argc, char *argv[])
 {
+	lk_policy_options();
 	return lk_app_main("latchkeyctl",
 	    "latchkeyctl binds LUKS2 volumes to a key that remote attestation releases.", verbs,
 	    sizeof(verbs) / sizeof(verbs[0]), argc, argv);

@@ -89,44 +89,97 @@ const struct lk_opt *lk_opt_find(struct lk_slice name, size_t *index)
 	return NULL;
 }
 
+/* Options of one verb, beside the table. */
+static struct {
+	const struct lk_own_opt *row;
+	size_t n;
+	uint8_t *to;
+} own;
+
+void lk_opts_more(const struct lk_own_opt *row, size_t n, void *to)
+{
+	own.row = row;
+	own.n = n;
+	own.to = to;
+}
+
+/* One option as either table has it. */
+struct found {
+	const char *name, *placeholder; /* NULL: takes no value */
+	const struct lk_opt *o;         /* NULL: a verb's own */
+	const struct lk_own_opt *mine;
+	size_t index;
+};
+
+static bool find(struct lk_slice name, struct found *out)
+{
+	size_t index = 0;
+	const struct lk_opt *o = lk_opt_find(name, &index);
+
+	if (o != NULL) {
+		*out = (struct found){
+		    .name = o->name, .placeholder = o->value, .o = o, .index = index};
+		return true;
+	}
+	for (size_t i = 0; i < own.n; i++)
+		if (lk_slice_eq_str(name, own.row[i].name)) {
+			*out = (struct found){.name = own.row[i].name,
+			    .placeholder = own.row[i].value,
+			    .mine = &own.row[i]};
+			return true;
+		}
+	return false;
+}
+
+LK_CHECK static enum lk_code store(
+    const struct found *f, struct lk_slice value, struct lk_args *out, struct lk_err *e)
+{
+	uint8_t *to = f->o != NULL ? (uint8_t *)out + f->o->offset : own.to + f->mine->offset;
+	enum lk_code rc = LK_OK;
+
+	if (f->placeholder == NULL)
+		*(bool *)to = true;
+	else if (f->o != NULL)
+		rc = lk_opt_set(f->o, value, out, e);
+	else
+		rc = f->mine->set(value, to, f->mine->size, e);
+	if (rc != LK_OK) {
+		e->code = LK_EUSAGE;
+		return lk_err_prefix(e, "--%s", f->name);
+	}
+	if (f->o != NULL)
+		out->given |= (uint64_t)1 << f->index;
+	return LK_OK;
+}
+
 LK_CHECK static enum lk_code option(
     struct lk_slice word, const char *next, struct lk_args *out, bool *took_next, struct lk_err *e)
 {
 	struct lk_slice name = lk_slice_sub(word, 2, word.n), value = {NULL, 0};
-	size_t eq = 0, index = 0;
+	size_t eq = 0;
 	bool inline_value = lk_slice_find(name, '=', &eq);
-	const struct lk_opt *o;
+	struct found f;
 
 	*took_next = false;
 	if (inline_value) {
 		value = lk_slice_sub(name, eq + 1, name.n);
 		name = lk_slice_sub(name, 0, eq);
 	}
-	o = lk_opt_find(name, &index);
-	if (o == NULL) {
+	if (!find(name, &f)) {
 		(void)lk_fail(
 		    e, LK_EUSAGE, "unknown option --%.*s", (int)name.n, (const char *)name.p);
 		return lk_hint(e, "see --help");
 	}
-	if (o->kind == LK_OPT_BOOL) {
-		if (inline_value)
-			return lk_fail(e, LK_EUSAGE, "--%s takes no value", o->name);
-		*(bool *)((uint8_t *)out + o->offset) = true;
-	} else {
-		if (!inline_value) {
-			if (next == NULL)
-				return lk_fail(
-				    e, LK_EUSAGE, "--%s needs a value (%s)", o->name, o->value);
-			value = lk_slice_str(next);
-			*took_next = true;
-		}
-		if (lk_opt_set(o, value, out, e) != LK_OK) {
-			e->code = LK_EUSAGE;
-			return lk_err_prefix(e, "--%s", o->name);
-		}
+	if (f.placeholder == NULL && inline_value)
+		return lk_fail(e, LK_EUSAGE, "--%s takes no value", f.name);
+	if (f.placeholder != NULL && !inline_value) {
+		if (next == NULL)
+			return lk_fail(
+			    e, LK_EUSAGE, "--%s needs a value (%s)", f.name, f.placeholder);
+		value = lk_slice_str(next);
+		*took_next = true;
 	}
-	out->given |= (uint64_t)1 << index;
-	return LK_OK;
+	return store(&f, value, out, e);
 }
 
 enum lk_code lk_opts_argv(int argc, char *const argv[], struct lk_args *out, struct lk_err *e)
@@ -160,16 +213,24 @@ enum lk_code lk_opts_argv(int argc, char *const argv[], struct lk_args *out, str
 	return LK_OK;
 }
 
+static void help_line(
+    const char *name, const char *placeholder, const char *help, struct lk_buf *out)
+{
+	char left[40];
+
+	snprintf(left, sizeof(left), "--%s%s%s", name, placeholder != NULL ? " " : "",
+	    placeholder != NULL ? placeholder : "");
+	lk_buf_fmt(out, "  %-20s %s\n", left, help);
+}
+
 void lk_opts_help(bool ctl, struct lk_buf *out)
 {
 	for (size_t i = 0; i < lk_opt_count; i++) {
 		const struct lk_opt *o = &lk_opt_table[i];
-		char left[40];
 
-		if (!ctl && (o->flags & LK_OPT_CTL) != 0)
-			continue;
-		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value != NULL ? " " : "",
-		    o->value != NULL ? o->value : "");
-		lk_buf_fmt(out, "  %-20s %s\n", left, o->help);
+		if (ctl || (o->flags & LK_OPT_CTL) == 0)
+			help_line(o->name, o->value, o->help, out);
 	}
+	for (size_t i = 0; i < own.n; i++)
+		help_line(own.row[i].name, own.row[i].value, own.row[i].help, out);
 }

@@ -41,4 +41,19 @@ const struct lk_opt *lk_opt_find(struct lk_slice name, size_t *index);
 LK_CHECK enum lk_code lk_opt_set(
     const struct lk_opt *o, struct lk_slice value, struct lk_args *out, struct lk_err *e);
 
+/* An option of one verb whose value no file can hold and no other verb wants. `set` checks the
+ * value and stores it (LK_ECONF); NULL: a bool that takes none. Values are borrowed from the
+ * command line and end with a NUL. */
+struct lk_own_opt {
+	const char *name, *value;
+	LK_CHECK enum lk_code (*set)(
+	    struct lk_slice value, void *to, size_t size, struct lk_err *e);
+	size_t offset, size; /* within what lk_opts_more() was given */
+	const char *help;
+};
+
+/* Look these up after the table's, and list them in the help; `to` is where they go. Call before
+ * the command line is read. */
+void lk_opts_more(const struct lk_own_opt *row, size_t n, void *to);
+
 #endif

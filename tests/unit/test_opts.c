@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "app.h"
+#include "opts_table.h"
 
 static struct lk_args a;
 static struct lk_err e;
@@ -76,6 +77,48 @@ T(command_line_refusals)
 	EQ_CODE(LK_EUSAGE, argv_of(1, "--timeout"));
 	EQ_CODE(LK_EUSAGE, argv_of(1, "--socket=yes"));
 	EQ_CODE(LK_EUSAGE, argv_of(1, "-x"));
+}
+
+static struct {
+	char text[8];
+	bool flag;
+} own;
+
+static enum lk_code set_own(struct lk_slice v, void *to, size_t size, struct lk_err *err)
+{
+	if (v.n >= size)
+		return lk_fail(err, LK_ECONF, "too long");
+	memcpy(to, v.p, v.n);
+	return LK_OK;
+}
+
+T(a_verbs_own_options)
+{
+	static const struct lk_own_opt rows[] = {
+	    {"own-text", "TEXT", set_own, 0, sizeof(own.text), "text of its own"},
+	    {"own-flag", NULL, NULL, offsetof(__typeof__(own), flag), sizeof(bool), "flag"}};
+	uint8_t store[8192];
+	struct lk_buf help = LK_BUF(store);
+
+	EQ_CODE(LK_EUSAGE, argv_of(2, "--own-text", "abc"));
+	lk_opts_more(rows, 2, &own);
+	EQ_CODE(LK_OK, argv_of(4, "--own-text", "abc", "--own-flag", "word"));
+	EQ_S(own.text, "abc");
+	OK(own.flag);
+	EQ_U(a.words, 1);
+	EQ_U(a.given, 0);
+	EQ_CODE(LK_OK, argv_of(1, "--own-text=xyz"));
+	EQ_S(own.text, "xyz");
+	EQ_CODE(LK_EUSAGE, argv_of(2, "--own-text", "much too long"));
+	EQ_S(e.msg, "--own-text: too long");
+	EQ_CODE(LK_EUSAGE, argv_of(1, "--own-text"));
+	EQ_CODE(LK_EUSAGE, argv_of(1, "--own-flag=yes"));
+	EQ_CODE(LK_ECONF, file_of("own-text = abc\n"));
+	lk_opts_help(true, &help);
+	lk_buf_byte(&help, 0);
+	OK(strstr((const char *)store, "--own-text TEXT") != NULL);
+	lk_opts_more(NULL, 0, NULL);
+	EQ_CODE(LK_EUSAGE, argv_of(1, "--own-flag"));
 }
 
 T(file_is_read)
