@@ -96,9 +96,10 @@ static bool stop(struct lk_courier *c, int *status)
 	if (c->pid > 0) {
 		known = reap(c->pid, STOP_MS, status);
 		if (!known) {
+			/* Without CAP_KILL another identity cannot be signalled; then it is left to
+			 * its parent-death signal rather than waited for. */
 			(void)kill(c->pid, SIGKILL);
-			while (waitpid(c->pid, status, 0) < 0 && errno == EINTR)
-				;
+			(void)reap(c->pid, STOP_MS, status);
 		}
 	}
 	c->pid = 0;

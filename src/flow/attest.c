@@ -27,10 +27,10 @@ static enum lk_code read_evidence(struct lk_run *r, struct lk_err *e)
 			lk_run_step(r, "evidence", from);
 		if (rc != LK_ETPM || !e->retry || i == TPM_TRIES)
 			return rc;
-		lk_log(LK_LOG_INFO, "%s; trying again", e->msg);
 		memset(&late, 0, sizeof(late));
 		if (lk_sleep(TPM_PAUSE_MS, r->deadline, &late) != LK_OK)
 			return rc;
+		lk_run_forgive(e, LK_LOG_INFO, "trying again");
 	}
 }
 
@@ -85,7 +85,7 @@ static enum lk_code get_certs(struct lk_run *r, bool fresh, struct lk_err *e)
 			r->h->ev.maa.certs_pem = r->certs.pem;
 			return rc;
 		}
-		lk_log(LK_LOG_INFO, "%s; asking for the certificates again", e->msg);
+		lk_run_forgive(e, LK_LOG_INFO, "asking for the certificates again");
 		fresh = true;
 	}
 }
@@ -182,7 +182,7 @@ enum lk_code lk_run_attest(
 
 	/* Evidence can be refused because it aged (certificates, report): fresh evidence, once. */
 	if (rc != LK_OK && e->http == 400 && e->code != LK_ETIME) {
-		lk_log(LK_LOG_INFO, "%s; once more with fresh evidence", e->msg);
+		lk_run_forgive(e, LK_LOG_INFO, "once more with fresh evidence");
 		rc = attest_once(r, true, e);
 	}
 	if (rc != LK_OK)

@@ -9,6 +9,7 @@
 
 #define REATTEST_MAX     2
 #define REATTEST_WAIT_MS 1500
+#define CLAIMS_MAX       300 /* bytes of them in an error */
 
 static struct lk_run the_run;
 static struct lk_run_hidden hidden;
@@ -65,16 +66,24 @@ lk_time lk_run_deadline(const struct lk_run *r)
 
 /* ---- couriers */
 
-bool lk_run_revive(struct lk_run *r, enum lk_peer p, const struct lk_err *e)
+void lk_run_forgive(struct lk_err *e, enum lk_level level, const char *then)
+{
+	lk_log(level, "%s; %s", e->msg, then);
+	memset(e, 0, sizeof(*e));
+}
+
+bool lk_run_revive(struct lk_run *r, enum lk_peer p, struct lk_err *e)
 {
 	struct lk_err again;
 
 	if (e->code != LK_EBUG || !e->retry || r->c[p].fd >= 0 || r->restarted[p])
 		return false;
 	r->restarted[p] = true;
-	lk_log(LK_LOG_WARN, "%s; starting it again", e->msg);
 	memset(&again, 0, sizeof(again));
-	return lk_courier_restart(&r->c[p], &again) == LK_OK;
+	if (lk_courier_restart(&r->c[p], &again) != LK_OK)
+		return false;
+	lk_run_forgive(e, LK_LOG_WARN, "started it again");
+	return true;
 }
 
 enum lk_code lk_run_ask_imds(struct lk_run *r, struct lk_err *e)
@@ -266,15 +275,25 @@ static enum lk_code ask_vault(struct lk_run *r, struct lk_released *got, struct 
 	}
 }
 
-/* The vault does not say which claim its policy missed: show ours, in a line that holds them whole.
- */
+/* The vault does not say which claim its policy missed: show ours. They are too many for one line
+ * of the kernel's log, so the first of them go into the error and all of them into a line of their
+ * own. */
 static enum lk_code show_claims(const struct lk_run *r, struct lk_err *e)
 {
-	if (e->code == LK_EDENIED && e->http == 403 &&
-	    (strstr(e->msg, "key release policy") || strstr(e->msg, "cannot be verified")))
-		lk_log(LK_LOG_ERR, "claims of our token, to compare with the policy: %s",
-		    r->claims.summary);
-	return e->code;
+	char before[sizeof(e->hint)];
+	struct lk_slice all = lk_slice_str(r->claims.summary),
+			some = lk_slice_sub(all, 0, CLAIMS_MAX);
+
+	if (e->code != LK_EDENIED || e->http != 403 ||
+	    (!strstr(e->msg, "key release policy") && !strstr(e->msg, "cannot be verified")))
+		return e->code;
+	lk_log(
+	    LK_LOG_ERR, "claims of our token, to compare with the policy: %s", r->claims.summary);
+	while (some.n > 0 && some.n < all.n && all.p[some.n] != ';')
+		some.n--;
+	memcpy(before, e->hint, sizeof(before));
+	return lk_hint(e, "%s%sour token says %.*s", before, before[0] ? "; " : "", (int)some.n,
+	    (const char *)some.p);
 }
 
 static enum lk_code released(struct lk_run *r, struct lk_released *got, struct lk_err *e)
@@ -291,19 +310,19 @@ static enum lk_code released(struct lk_run *r, struct lk_released *got, struct l
 		if (rc == LK_OK)
 			return LK_OK;
 		if (e->http == 401 && !new_bearer) {
-			lk_log(LK_LOG_INFO, "%s; once more with a new bearer token", e->msg);
+			lk_run_forgive(e, LK_LOG_INFO, "once more with a new bearer token");
 			new_bearer = true;
 			r->bearer.n = 0;
 			continue;
 		}
 		if (e->http != 403 || !e->retry || attested == REATTEST_MAX)
 			return show_claims(r, e);
-		lk_log(LK_LOG_INFO, "%s; once more with a new attestation token", e->msg);
-		attested++;
 		struct lk_err late;
 		memset(&late, 0, sizeof(late));
 		if (lk_sleep(REATTEST_WAIT_MS, r->deadline, &late) != LK_OK)
 			return rc;
+		lk_run_forgive(e, LK_LOG_INFO, "once more with a new attestation token");
+		attested++;
 		rc = lk_run_attest_again(r, e);
 		if (rc != LK_OK)
 			return rc;

@@ -3,6 +3,7 @@
 #define LK_RUN_H
 
 #include "evidence.h"
+#include "lk/log.h"
 #include "lk/release.h"
 
 #define LK_RUN_PAGE  4096
@@ -35,8 +36,10 @@ struct lk_run {
 	struct lk_run_hidden *h;
 };
 
-/* A courier that died is started again, once; true: ask again. e keeps the first failure if not. */
-bool lk_run_revive(struct lk_run *r, enum lk_peer p, const struct lk_err *e);
+/* A failure that was dealt with is said in the log and forgotten: callers look at e->code, too. */
+void lk_run_forgive(struct lk_err *e, enum lk_level level, const char *then);
+/* A courier that died is started again, once; true (and e forgotten): ask again. */
+bool lk_run_revive(struct lk_run *r, enum lk_peer p, struct lk_err *e);
 /* Ask the metadata service for what is not there yet: certificates, then the bearer token. */
 LK_CHECK enum lk_code lk_run_ask_imds(struct lk_run *r, struct lk_err *e);
 /* The bearer token into r->bearer, asked for if it was not. */

@@ -122,6 +122,7 @@ enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h
 		rc = check_binding(conf, &h->bindings[i], e);
 		if (rc == LK_OK) {
 			*out = &h->bindings[i];
+			memset(e, 0, sizeof(*e));
 			return LK_OK;
 		}
 		if (i + 1 < h->count)

@@ -160,6 +160,7 @@ static enum lk_code choose(int fd, struct copy *out, struct lk_err *e)
 			lk_log(LK_LOG_WARN,
 			    "the first LUKS2 header is damaged (%s); using the second", e->msg);
 			*out = b;
+			memset(e, 0, sizeof(*e));
 			return LK_OK;
 		}
 	}

@@ -19,7 +19,7 @@ static uint8_t room[LK_FRAME_MAX];
 
 static struct lk_buf store(void)
 {
-	return (struct lk_buf)LK_BUF(room);
+	return (struct lk_buf){.p = room, .n = 0, .cap = sizeof(room), .bad = false};
 }
 
 /* ---- the real child */

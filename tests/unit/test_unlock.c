@@ -191,6 +191,7 @@ T(the_one_that_agrees_is_found_among_others)
 	h.bindings[0].thumbprint[0] = 'M';
 	h.count = 2;
 	EQ_CODE(LK_OK, lk_unlock_pins(&conf, &h, &b, &e));
+	EQ_U(e.code, LK_OK);
 	OK(b == &h.bindings[1]);
 }
 
