@@ -153,6 +153,7 @@ def files(t, args, put, image, folder):
     refused(t, 65, "not whole pages", "--ovmf", put("b", image[:-1]), *args, "--kernel", put("k", b""))
     refused(t, 65, "no page for kernel hashes", "--ovmf", put("c", bare), *args, "--kernel",
             put("k", b""))
+    refused(t, 65, "no GUID table", "--ovmf", put("a", b"\0" * 4096), *args)
     refused(t, 71, "No such file", "--ovmf", os.path.join(folder, "missing"), *args)
     refused(t, 78, "not a regular file", "--ovmf", "/dev/null", *args)
 

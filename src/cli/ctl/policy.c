@@ -111,10 +111,12 @@ LK_CHECK static enum lk_code measure_files(
 	in->with_kernel = p->kernel != NULL;
 	in->append = p->append;
 	in->ovmf_digest = lk_slice_of(p->ovmf_digest.v, p->ovmf_digest.n);
+	if (lk_measure_snp(in, out, e) != LK_OK)
+		return e->code;
 	if (!in->with_kernel)
 		lk_log(LK_LOG_WARN, "without --kernel the measurement covers the firmware alone, "
 				    "not what it boots");
-	return lk_measure_snp(in, out, e);
+	return LK_OK;
 }
 
 enum lk_code lk_verb_policy(struct lk_args *a, struct lk_err *e)
