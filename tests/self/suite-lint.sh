@@ -102,7 +102,8 @@ check "size: above the limit" size_above
 # bad PATTERN GOAL TEXT: a file with TEXT in a copy of the tree, and `make GOAL` fails with PATTERN
 bad() {
 	rm -rf "${tmp:?}/c"
-	mkdir -p "$tmp/c/build" "$tmp/c/src/util"
+	mkdir -p "$tmp/c/build" "$tmp/c/src/util" "$tmp/c/tests/lint"
+	cp tests/lint/tidy.h "$tmp/c/tests/lint/"
 	cp -r Makefile .clang-tidy include "$tmp/c/"
 	cp -r src/deps src/tls "$tmp/c/src/"
 	rm -f "$tmp"/c/src/tls/*.c
