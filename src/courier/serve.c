@@ -1,7 +1,10 @@
 /* The loop that every courier runs: frames in, one request at a time, frames out. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lk/dial.h"
 #include "lk/io.h"
@@ -15,6 +18,7 @@
 #define REFUSALS     3
 #define PAUSE_MAX_MS 16000
 #define LINK_MAX_MS  2000 /* longest pause while the network is not there */
+#define ROUTE_MS     100
 #define WAIT_MAX_S   60
 
 struct lk_serve_room lk_room;
@@ -108,6 +112,26 @@ static void drop(struct lk_serve *s)
 	s->ready = false;
 }
 
+/* With no way out yet, a look-up would sit out the resolver's time-out of seconds and miss the
+ * moment when the network comes up. The metadata service is needed by every run, so a route to it
+ * is what "up" means; connecting a datagram socket asks for the route and sends nothing. */
+static enum lk_code need_route(const char *host, struct lk_err *e)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	if (fd < 0 || inet_pton(AF_INET, LK_IMDS_HOST, &to.sin_addr) != 1 ||
+	    connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
+		err = errno;
+	lk_close(&fd);
+	if (err != ENETUNREACH && err != ENETDOWN)
+		return LK_OK; /* whatever else it is, the real connection will tell */
+	(void)lk_fail(e, LK_ENET, "cannot connect to %s: no network yet", host);
+	e->sys = ENETUNREACH;
+	return lk_err_retry(e);
+}
+
 static enum lk_code connect_now(struct lk_serve *s, struct lk_err *e)
 {
 	const struct lk_courier_conf *conf = s->conf;
@@ -117,7 +141,9 @@ static enum lk_code connect_now(struct lk_serve *s, struct lk_err *e)
 
 	drop(s);
 	s->conn = (struct lk_conn){.fd = -1, .tls = NULL};
-	enum lk_code rc = lk_dial(conf->host, conf->port, until, &s->conn.fd, e);
+	enum lk_code rc = conf->roots_pem.n > 0 ? need_route(conf->host, e) : LK_OK;
+	if (rc == LK_OK)
+		rc = lk_dial(conf->host, conf->port, until, &s->conn.fd, e);
 	if (rc != LK_OK)
 		return rc;
 	send_step(s, LK_STEP_CONNECT, from);
@@ -202,6 +228,12 @@ static uint32_t next_pause(struct tries *t, uint32_t first, uint32_t most)
 	return jitter(now < most ? now : most);
 }
 
+/* No route: asking again costs nothing, and the network may come up any moment. */
+static uint32_t link_pause(struct tries *t, const struct lk_err *e)
+{
+	return e->sys == ENETUNREACH ? ROUTE_MS : next_pause(t, 250, LINK_MAX_MS);
+}
+
 /* May it be sent again, and after which pause? */
 static bool again(
     struct tries *t, const struct lk_retry *retry, const struct lk_err *e, uint32_t *ms)
@@ -210,7 +242,7 @@ static bool again(
 		if (e->code == LK_ETLS && ++t->tls >= TLS_TRIES)
 			return false;
 		t->links++;
-		*ms = next_pause(t, 250, LINK_MAX_MS);
+		*ms = link_pause(t, e);
 		return true;
 	}
 	/* Another bearer or attestation token is the keeper's decision. */
@@ -230,6 +262,14 @@ static bool again(
 	return true;
 }
 
+static enum lk_code give_up(struct lk_err *e)
+{
+	if (e->sys == ENETUNREACH && e->hint[0] == '\0')
+		return lk_hint(e, "there was no network before the deadline: check the network "
+				  "card's driver and the network's configuration at boot");
+	return e->code;
+}
+
 enum lk_code lk_serve_request(struct lk_serve *s, const struct lk_http_req *req,
     const struct lk_retry *retry, lk_serve_parse parse, void *ctx, struct lk_err *e)
 {
@@ -245,12 +285,13 @@ enum lk_code lk_serve_request(struct lk_serve *s, const struct lk_http_req *req,
 			rc = parse(ctx, &rsp, e);
 		if (rc == LK_OK || !again(&t, retry, e, &ms))
 			return rc;
-		lk_log(t.links + t.answers == 1 ? LK_LOG_INFO : LK_LOG_DEBUG,
-		    "%s; trying again in %u ms", e->msg, (unsigned)ms);
+		if (t.links + t.answers == 1 || e->sys != ENETUNREACH)
+			lk_log(t.links + t.answers == 1 ? LK_LOG_INFO : LK_LOG_DEBUG,
+			    "%s; trying again in %u ms", e->msg, (unsigned)ms);
 		/* No time for another one: what failed says more than "time is up". */
 		memset(&late, 0, sizeof(late));
 		if (lk_sleep(ms, s->conf->deadline, &late) != LK_OK)
-			return rc;
+			return give_up(e);
 	}
 }
 
@@ -267,10 +308,11 @@ static void connect_early(struct lk_serve *s)
 		memset(&e, 0, sizeof(e));
 		if (connect_now(s, &e) == LK_OK)
 			return;
-		lk_log(LK_LOG_DEBUG, "%s", e.msg);
+		if (t.links++ == 0)
+			lk_log(LK_LOG_DEBUG, "%s", e.msg);
 		if (!is_transport(&e) || e.code == LK_ETLS || lk_left(s->conf->deadline) == 0)
 			return;
-		if (poll(&p, 1, (int)next_pause(&t, 100, LINK_MAX_MS)) != 0)
+		if (poll(&p, 1, (int)link_pause(&t, &e)) != 0)
 			return;
 	}
 }

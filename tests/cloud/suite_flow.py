@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import e2e  # noqa: E402
+import names  # noqa: E402
 from e2e import ATTEST, LATCHKEY, STATE, VAULT, Result, case  # noqa: E402
 
 UNVERIFIED = {"error": {"code": "Forbidden",
@@ -222,6 +224,42 @@ def silent(endpoint, kind):
 
 for service in ("imds", "maa", "vault"):
     case(late(service))
+
+
+def network(up):
+    """Take the services' addresses away, or bring them back."""
+    for address in names.ADDRESSES:
+        subprocess.run(["ip", "addr", "add" if up else "del", address + "/32", "dev", "lo"],
+                       check=True)
+
+
+@case
+def network_comes_late(b):
+    """a network that comes up after three seconds is used within the next one"""
+    network(False)
+    timer = threading.Timer(3, network, (True,))
+    timer.start()
+    began = time.monotonic()
+    try:
+        r = b.release("ec256")
+    finally:
+        timer.join()
+    took = time.monotonic() - began
+    r.ok()
+    assert took < 4.5, "%.1f s: %s" % (took, r)
+
+
+@case
+def network_never_comes(b):
+    """no network at all ends at the deadline and says so"""
+    network(False)
+    try:
+        r = b.release("ec256", "--timeout", "5")
+    finally:
+        network(True)
+    r.refused(69, "169.254.169.254", "network")
+    assert len(r.err.splitlines()) < 8, str(r)
+
 for row in (("imds", "blackhole"), ("imds-token", "hang"), ("maa", "blackhole"), ("maa", "hang"),
             ("vault", "blackhole"), ("vault", "hang"), ("dns", "drop")):
     case(silent(*row))
