@@ -21,6 +21,7 @@ import time
 
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[c=>]|\r")
 APPEND = "console=ttyS0 panic=-1 root=/dev/mapper/root ro rd.shell=0 rd.emergency=poweroff systemd.show_status=1"
+MACHINE = "q35,sata=off,smbus=off,accel="
 NETWORK = "rd.neednet=1 ip=dhcp"
 
 
@@ -32,6 +33,11 @@ class Verdict:
         self.reason = reason
         self.seconds = seconds
         self.text = text
+
+    def fail(self, reason):
+        """Something else was wrong; None changes nothing."""
+        if reason:
+            self.ok, self.reason = False, reason
 
     def lines(self, pattern):
         """The lines that match, in order."""
@@ -78,7 +84,7 @@ class Boot:
 
     def command(self, control):
         """QEMU's command line."""
-        argv = ["qemu-system-x86_64", "-machine", "q35,sata=off,smbus=off,accel=" + os.environ.get("ACCEL", "tcg"), "-cpu", "max",
+        argv = ["qemu-system-x86_64", "-machine", MACHINE + os.environ.get("ACCEL", "tcg"), "-cpu", "max",
                 "-smp", "2", "-m", str(self.memory), "-nodefaults", "-no-user-config", "-display", "none",
                 "-serial", "stdio", "-no-reboot",
                 "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk,

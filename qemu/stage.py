@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,7 +24,6 @@ KEY_NAME = "rsa2048"
 KEY = "https://demo-vault.vault.azure.net/keys/" + KEY_NAME
 ATTEST = "https://sharedweu.weu.attest.azure.net"
 PASSPHRASE = "recovery-correct-horse"
-SOCKET = "/run/latchkey/key.sock"
 GREETING = r"latchkey demo: root mounted from /dev/mapper/root"
 CLEAN = r"latchkey demo: no trace of the disk key"
 LEAK = r"latchkey demo: LEAK"
@@ -154,9 +154,6 @@ def prepare_disk(machine):
     with open(passphrase, "w") as f:
         f.write(PASSPHRASE)
     run(os.path.join(QEMU, "disk"), machine.disk, passphrase)
-    uuid = run("cryptsetup", "luksUUID", machine.disk).decode().strip()
-    with open(machine.crypttab, "w") as f:
-        f.write("%s UUID=%s %s luks,x-initrd.attach\n" % (VOLUME, uuid, SOCKET))
 
 
 def with_settings(text, **settings):
@@ -190,6 +187,11 @@ def enroll(machine, programs):
     with open(os.path.join(host, name)) as f, open(os.path.join(machine.config, name), "w") as g:
         # An emulated machine on a busy host may need more than the two minutes of the default.
         g.write(with_settings(f.read(), trust="/etc/latchkey/trust.pem", timeout=280))
+    line = re.search(r"^ *(%s UUID=\S+ /run/latchkey/key\.sock .*)$" % VOLUME, said, re.M)
+    if not line:
+        raise StageError("enroll does not say what belongs into crypttab")
+    with open(machine.crypttab, "w") as f:
+        f.write(line.group(1) + "\n")
     return said
 
 

@@ -224,16 +224,16 @@ static void take_back(const struct enrolment *en)
 	lk_log(LK_LOG_WARN, "what was added to %s has been taken back", en->device);
 }
 
+/* No key-slot= in crypttab: systemd tries a typed passphrase at that slot only, too. */
 static void tell(const struct enrolment *en)
 {
 	dprintf(1,
 	    "bound %s as volume %s: key slot %u, token %u, binding %s\n"
 	    "  key            %s\n  attestation    %s\n  configuration  %s\n"
 	    "next: the line for /etc/crypttab (dracut with systemd), then rebuild the initramfs:\n"
-	    "  %s UUID=%s /run/latchkey/key.sock luks,key-slot=%u,x-initrd.attach\n",
+	    "  %s UUID=%s /run/latchkey/key.sock luks,x-initrd.attach\n",
 	    en->device, en->a->conf.name, (unsigned)en->b.slot, (unsigned)en->b.token, en->b.id,
-	    en->b.key, en->b.attest, en->conf_path, en->a->conf.name, en->b.uuid,
-	    (unsigned)en->b.slot);
+	    en->b.key, en->b.attest, en->conf_path, en->a->conf.name, en->b.uuid);
 }
 
 /* The slot, the token, and the proof that the slot opens; the secrets end here. */
