@@ -57,7 +57,7 @@ ifeq ($(LTO),1)
 CODEGEN_musl += -flto
 endif
 
-INCLUDES := -Iinclude -iquote src/tls -iquote src/cli -isystem $(D)/include
+INCLUDES := -Iinclude -iquote src/tls -iquote src/cli -iquote src/uapi -isystem $(D)/include
 DEFINES := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"mbed_config.h"'
 ALL_CFLAGS_common = $(WARN) $(DEFINES) $(INCLUDES) -MMD -MP -frandom-seed=$< \
 	$(if $(filter $<,$(stamped)),-include build/gen/build.h)

@@ -10,8 +10,7 @@
 #define LK_HCL_H
 
 #include "lk/key.h"
-
-#define LK_SNP_REPORT_SIZE 1184
+#include "lk/snp.h"
 
 struct lk_hcl {
 	struct lk_slice report;  /* SNP attestation report, LK_SNP_REPORT_SIZE bytes */
