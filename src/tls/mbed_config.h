@@ -37,6 +37,8 @@
 #define MBEDTLS_SHA256_C
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
+#define MBEDTLS_SHA256_SMALLER /* 4 KiB for both; we hash kilobytes */
+#define MBEDTLS_SHA512_SMALLER
 #define MBEDTLS_HKDF_C
 #define MBEDTLS_BIGNUM_C
 #define MBEDTLS_RSA_C
@@ -48,6 +50,7 @@
 #define MBEDTLS_ECP_DP_SECP521R1_ENABLED /* released EC-HSM keys may be P-521 */
 #define MBEDTLS_ECP_DP_CURVE25519_ENABLED
 #define MBEDTLS_ECP_NIST_OPTIM
+#define MBEDTLS_ECP_FIXED_POINT_OPTIM 0 /* no tables of multiples of the generators: 16 KiB */
 #define MBEDTLS_ECDH_C
 #define MBEDTLS_ECDSA_C
 
