@@ -31,6 +31,9 @@ LK_CHECK enum lk_code lk_hkdf_sha256(struct lk_slice ikm, struct lk_slice salt,
  * bits and odd, e odd and >= 3. */
 LK_CHECK enum lk_code lk_rsa_verify(struct lk_slice n, struct lk_slice exp, enum lk_hash h,
     struct lk_slice digest, struct lk_slice sig, struct lk_err *e);
+/* RSASSA-PSS likewise: MGF1 over the same hash, a salt of the hash's length. */
+LK_CHECK enum lk_code lk_rsa_pss_verify(struct lk_slice n, struct lk_slice exp, enum lk_hash h,
+    struct lk_slice digest, struct lk_slice sig, struct lk_err *e);
 
 /* AES-GCM (key 16, 24 or 32 bytes, tag 16 bytes): plaintext into out only if the tag is right, else
  * LK_ECRYPTO and nothing. */

@@ -40,6 +40,11 @@ bool lk_pub_eq(const struct lk_pub *a, const struct lk_pub *b);
 LK_CHECK enum lk_code lk_pub_thumbprint(
     const struct lk_pub *k, char out[static 44], struct lk_err *e);
 
+/* ECDSA over a digest by an EC key, which must be a point on its curve (LK_EPROTO); r and s
+ * big-endian. */
+LK_CHECK enum lk_code lk_ecdsa_verify(const struct lk_pub *k, struct lk_slice digest,
+    struct lk_slice r, struct lk_slice s, struct lk_err *e);
+
 /* `plain` is what the unwrap gave: PKCS#8 DER (RSA 2048 to 4096 two-prime, EC P-256/384/521) or raw
  * bytes (oct, 16 to 64). Must be the private half of `pub` (recomputed: p * q == n, d * G == Q),
  * else LK_EUNWRAP. ikm receives the canonical form. */

@@ -1,5 +1,8 @@
 #include "keymath.h"
 
+#include <string.h>
+
+#include <mbedtls/ecdsa.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/rsa.h>
 
@@ -117,4 +120,43 @@ enum lk_code lk_ec_public(
 		y[i] = enc[1 + size + i];
 	}
 	return LK_OK;
+}
+
+static int load_point(const struct lk_pub *k, mbedtls_ecp_group *g, mbedtls_ecp_point *q)
+{
+	uint8_t enc[1 + 2 * LK_EC_MAX];
+	size_t size = lk_curve_size(k->curve);
+	enc[0] = 4; /* uncompressed */
+	memcpy(enc + 1, k->n, size);
+	memcpy(enc + 1 + size, k->e, size);
+	int ret = mbedtls_ecp_group_load(g, group_of(k->curve));
+	if (ret == 0)
+		ret = mbedtls_ecp_point_read_binary(g, q, enc, 1 + 2 * size);
+	return ret == 0 ? mbedtls_ecp_check_pubkey(g, q) : ret;
+}
+
+enum lk_code lk_ecdsa_verify(const struct lk_pub *k, struct lk_slice digest, struct lk_slice r,
+    struct lk_slice s, struct lk_err *e)
+{
+	mbedtls_ecp_group g;
+	mbedtls_ecp_point q;
+	mbedtls_mpi mr, ms;
+	LK_BUG_ON(k->kty != LK_KTY_EC);
+	mbedtls_ecp_group_init(&g);
+	mbedtls_ecp_point_init(&q);
+	mbedtls_mpi_init(&mr);
+	mbedtls_mpi_init(&ms);
+	int bad_key = load_point(k, &g, &q);
+	int ret = mbedtls_mpi_read_binary(&mr, r.p, r.n);
+	if (ret == 0)
+		ret = mbedtls_mpi_read_binary(&ms, s.p, s.n);
+	if (ret == 0 && bad_key == 0)
+		ret = mbedtls_ecdsa_verify(&g, digest.p, digest.n, &q, &mr, &ms);
+	mbedtls_mpi_free(&ms);
+	mbedtls_mpi_free(&mr);
+	mbedtls_ecp_point_free(&q);
+	mbedtls_ecp_group_free(&g);
+	if (bad_key != 0)
+		return lk_mbed_fail(e, LK_EPROTO, bad_key, "EC key is not a point on its curve");
+	return ret == 0 ? LK_OK : lk_mbed_fail(e, LK_ETRUST, ret, "wrong ECDSA signature");
 }

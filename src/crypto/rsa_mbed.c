@@ -23,7 +23,15 @@ static mbedtls_md_type_t md_type(enum lk_hash h)
 	return MBEDTLS_MD_NONE;
 }
 
-enum lk_code lk_rsa_verify(struct lk_slice n, struct lk_slice exp, enum lk_hash h,
+static int check(mbedtls_rsa_context *r, bool pss, mbedtls_md_type_t h, struct lk_slice digest,
+    struct lk_slice sig)
+{
+	unsigned n = (unsigned)digest.n;
+	return pss ? mbedtls_rsa_rsassa_pss_verify_ext(r, h, n, digest.p, h, (int)n, sig.p)
+		   : mbedtls_rsa_rsassa_pkcs1_v15_verify(r, h, n, digest.p, sig.p);
+}
+
+static enum lk_code verify(struct lk_slice n, struct lk_slice exp, bool pss, enum lk_hash h,
     struct lk_slice digest, struct lk_slice sig, struct lk_err *e)
 {
 	struct lk_pub pub;
@@ -41,12 +49,23 @@ enum lk_code lk_rsa_verify(struct lk_slice n, struct lk_slice exp, enum lk_hash 
 	if (ret == 0)
 		ret = mbedtls_rsa_complete(&r);
 	if (ret == 0)
-		ret = mbedtls_rsa_rsassa_pkcs1_v15_verify(
-		    &r, md_type(h), (unsigned)digest.n, digest.p, sig.p);
+		ret = check(&r, pss, md_type(h), digest, sig);
 	mbedtls_rsa_free(&r);
 	if (ret == MBEDTLS_ERR_RSA_VERIFY_FAILED || ret == MBEDTLS_ERR_RSA_INVALID_PADDING)
 		return lk_mbed_fail(e, LK_ETRUST, ret, "wrong RSA signature");
 	return ret == 0 ? LK_OK : lk_mbed_fail(e, LK_ECRYPTO, ret, "RSA verification failed");
+}
+
+enum lk_code lk_rsa_verify(struct lk_slice n, struct lk_slice exp, enum lk_hash h,
+    struct lk_slice digest, struct lk_slice sig, struct lk_err *e)
+{
+	return verify(n, exp, false, h, digest, sig, e);
+}
+
+enum lk_code lk_rsa_pss_verify(struct lk_slice n, struct lk_slice exp, enum lk_hash h,
+    struct lk_slice digest, struct lk_slice sig, struct lk_err *e)
+{
+	return verify(n, exp, true, h, digest, sig, e);
 }
 
 /* Only n, e, p and q go in; the library computes d and the CRT members itself, so that a key with

@@ -74,27 +74,59 @@ static const struct row {
     {REQUEST, ENOMEM, {LK_SNP_STOP, false, "the kernel has no memory for the request", NULL}},
 };
 
-/* SEV firmware ABI, status codes. */
-static const char *const statuses[] = {"success", "invalid platform state", "invalid guest state",
-    "invalid configuration", "invalid length", "already owned", "invalid certificate",
-    "policy failure", "inactive", "invalid address", "bad signature", "bad measurement",
-    "ASID owned", "invalid ASID", "WBINVD required", "DF_FLUSH required", "invalid guest",
-    "invalid command", "active", "hardware error (platform)", "hardware error (unsafe)",
-    "unsupported", "invalid parameter (VMPL or policy)", "resource limit", "secure data invalid",
-    "invalid page size", "invalid page state", "invalid metadata entry", "invalid page owner",
-    "message sequence numbers differ", "unknown status", "ring-buffer mode exited",
-    "RMP initialisation required", "bad security version", "bad version", "shutdown required",
-    "update failed", "restore required", "RMP initialisation failed",
-    "invalid key: VCEK or VLEK is masked or not loaded"};
+/* SEV firmware ABI, status codes from 0 up; one string, since each pointer in a table costs as much
+ * again for its relocation. */
+static const char statuses[] = "success\0"
+			       "invalid platform state\0"
+			       "invalid guest state\0"
+			       "invalid configuration\0"
+			       "invalid length\0"
+			       "already owned\0"
+			       "invalid certificate\0"
+			       "policy failure\0"
+			       "inactive\0"
+			       "invalid address\0"
+			       "bad signature\0"
+			       "bad measurement\0"
+			       "ASID owned\0"
+			       "invalid ASID\0"
+			       "WBINVD required\0"
+			       "DF_FLUSH required\0"
+			       "invalid guest\0"
+			       "invalid command\0"
+			       "active\0"
+			       "hardware error (platform)\0"
+			       "hardware error (unsafe)\0"
+			       "unsupported\0"
+			       "invalid parameter (VMPL or policy)\0"
+			       "resource limit\0"
+			       "secure data invalid\0"
+			       "invalid page size\0"
+			       "invalid page state\0"
+			       "invalid metadata entry\0"
+			       "invalid page owner\0"
+			       "message sequence numbers differ\0"
+			       "unknown status\0"
+			       "ring-buffer mode exited\0"
+			       "RMP initialisation required\0"
+			       "bad security version\0"
+			       "bad version\0"
+			       "shutdown required\0"
+			       "update failed\0"
+			       "restore required\0"
+			       "RMP initialisation failed\0"
+			       "invalid key: VCEK or VLEK is masked or not loaded\0";
 
 const char *lk_snp_status(uint32_t status)
 {
+	const char *s = statuses;
 	if (status == UINT32_MAX)
 		return "no firmware call was made";
 	if (status == UNTOUCHED)
 		return "no status was returned";
-	return status < sizeof(statuses) / sizeof(statuses[0]) ? statuses[status]
-							       : "unknown status";
+	while (*s != '\0' && status-- != 0)
+		s += strlen(s) + 1;
+	return *s != '\0' ? s : "unknown status";
 }
 
 /* EIO: the number that comes with it says what it is. */
