@@ -100,17 +100,23 @@ class Machine:
         return cls.made[kind]
 
     def commands(self):
-        """How many commands each client sent, from the log."""
-        with open(self.log, encoding="ascii", errors="replace") as f:
-            counts, n = [], 0
-            for line in f:
-                if line.startswith("INIT"):
-                    n = 0
-                elif line.startswith("C "):
-                    n += 1
-                elif line.startswith("FINALIZE"):
-                    counts.append(n)
-            return counts
+        """How many commands each client that has left sent, from the log; waits for the first."""
+        end = time.monotonic() + 10
+        while True:
+            with open(self.log, encoding="ascii", errors="replace") as f:
+                lines = f.read().splitlines()
+            if any(line.startswith("FINALIZE") for line in lines) or time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        counts, n = [], 0
+        for line in lines:
+            if line.startswith("INIT"):
+                n = 0
+            elif line.startswith("C "):
+                n += 1
+            elif line.startswith("FINALIZE"):
+                counts.append(n)
+        return counts
 
     def close(self):
         """Stop and forget."""

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import pty
+import subprocess
 import sys
 import time
 
@@ -144,7 +145,6 @@ def tpm_commands(b):
 def release_not_to_a_terminal(b):
     """release writes no key to a terminal"""
     master, slave = pty.openpty()
-    import subprocess
     p = subprocess.run([e2e.LATCHKEY, "release", "--key", VAULT + "/keys/ec256", "--attest",
                         e2e.ATTEST, "--tpm", b.machine.link], stdout=slave,
                        stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
@@ -162,7 +162,6 @@ def release_not_to_a_terminal(b):
 def release_to_a_descriptor(b):
     """release writes to the descriptor that is named"""
     read, write = os.pipe()
-    import subprocess
     p = subprocess.run([e2e.LATCHKEY, "release", "--key", VAULT + "/keys/oct256", "--attest",
                         e2e.ATTEST, "--tpm", b.machine.link, "--trust", STATE + "/ca.pem",
                         "--kmsg", "no", "--fd", str(write)], pass_fds=[write],
