@@ -94,7 +94,12 @@ enum lk_code lk_snp_cert_signed(
 	if (rc == LK_OK)
 		rc = lk_rsa_pss_verify(modulus, LK_S("\1\0\1"), LK_SHA384,
 		    lk_slice_of(digest, sizeof(digest)), c->sig, e);
-	return rc == LK_OK ? rc : lk_err_prefix(e, "the %s is not signed by its issuer", what);
+	if (rc == LK_OK)
+		return rc;
+	/* Another key's signature may just as well be a number that this key cannot have made. */
+	if (rc == LK_EPROTO)
+		e->code = LK_ETRUST;
+	return lk_err_prefix(e, "the %s is not signed by its issuer", what);
 }
 
 enum lk_code lk_snp_cert_ec(const struct lk_snp_cert *c, struct lk_pub *out, struct lk_err *e)
