@@ -1,9 +1,13 @@
 /* Start of the library, digests and ciphers over Mbed TLS. */
 #include "crypto_mbed.h"
 
+#include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <mbedtls/aes.h>
 #include <mbedtls/gcm.h>
-#include <mbedtls/hkdf.h>
 #include <mbedtls/md.h>
 #include <mbedtls/platform.h>
 #include <mbedtls/platform_time.h>
@@ -45,8 +49,21 @@ enum lk_code lk_mbed_fail(struct lk_err *e, enum lk_code code, int ret, const ch
 	return rc;
 }
 
+/* The library was built to use them unasked. */
+static bool has_aes(void)
+{
+#if defined(__x86_64__)
+	unsigned a, b, c = 0, d;
+	return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_AES) != 0 && (c & bit_PCLMUL) != 0;
+#else
+	return true;
+#endif
+}
+
 enum lk_code lk_crypto_start(struct lk_err *e)
 {
+	if (!has_aes())
+		return lk_fail(e, LK_ESYS, "this processor has no AES instructions");
 	/* Until here the library has no heap at all: forgetting this call fails, it does not leak.
 	 */
 	lk_mbed_heap();
@@ -115,16 +132,27 @@ enum lk_code lk_hmac_sha256(struct lk_slice key, const struct lk_slice *parts, s
 	return ret == 0 ? LK_OK : lk_mbed_fail(e, LK_ECRYPTO, ret, "HMAC failed");
 }
 
+/* RFC 5869. */
 enum lk_code lk_hkdf_sha256(struct lk_slice ikm, struct lk_slice salt, struct lk_slice info,
     struct lk_secret *out, struct lk_err *e)
 {
 	LK_BUG_ON(out->n < 1 || out->n > 255);
-	int ret = mbedtls_hkdf(
-	    md_of(LK_SHA256), salt.p, salt.n, ikm.p, ikm.n, info.p, info.n, out->p, out->n);
-	if (ret == 0)
-		return LK_OK;
-	lk_secret_clear(out);
-	return lk_mbed_fail(e, LK_ECRYPTO, ret, "HKDF failed");
+	uint8_t prk[32], block[32], count = 0;
+	struct lk_slice key = {prk, sizeof(prk)};
+	struct lk_slice parts[] = {{block, 0}, info, {&count, 1}};
+	enum lk_code rc = lk_hmac_sha256(salt, &ikm, 1, prk, e);
+	for (size_t at = 0; rc == LK_OK && at < out->n; at += sizeof(block)) {
+		size_t rest = out->n - at;
+		count++;
+		rc = lk_hmac_sha256(key, parts, 3, block, e);
+		parts[0].n = sizeof(block);
+		memcpy(out->p + at, block, rest < sizeof(block) ? rest : sizeof(block));
+	}
+	lk_wipe(prk, sizeof(prk));
+	lk_wipe(block, sizeof(block));
+	if (rc != LK_OK)
+		lk_secret_clear(out);
+	return rc;
 }
 
 static bool aes_key_ok(struct lk_slice key)

@@ -30,7 +30,7 @@ die() {
 
 # Everything that decides what the libraries are, by content: time stamps say nothing in a clone.
 key() {
-	cat "$lock" "$here"/*.mk src/tls/mbed_config.h | sha256sum | cut -d' ' -f1
+	cat "$lock" "$here"/*.mk "$here"/*.[ch] src/tls/mbed_config.h | sha256sum | cut -d' ' -f1
 }
 
 # Where build/deps is a link, the libraries belong to another tree, which may be at another commit.
