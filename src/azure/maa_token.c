@@ -4,10 +4,10 @@
  * the vault acts on it. What is checked is that the answer is ours: our key, our nonce, our
  * authority. Source: protocol notes, azure-guest 1.5 and snp-maa-akv 2.4.
  */
-#include <stdio.h>
 
 #include "azure_text.h"
 #include "lk/b64.h"
+#include "lk/fmt.h"
 #include "lk/jwt.h"
 #include "lk/log.h"
 #include "lk/maa.h"
@@ -102,7 +102,7 @@ static enum lk_code check_issuer(
 	enum lk_code c = lk_json_str(j, "iss", &issuer, e);
 	if (c != LK_OK)
 		return c;
-	(void)snprintf(out->issuer, sizeof(out->issuer), "https://%s", host);
+	(void)lk_fmt(out->issuer, sizeof(out->issuer), "https://%s", host);
 	if (!lk_slice_ieq_str(issuer, out->issuer)) {
 		uint8_t bytes[100];
 		struct lk_buf b = LK_BUF(bytes);

@@ -3,12 +3,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lk/fmt.h"
 #include "lk/io.h"
 #include "lk/log.h"
 
@@ -25,7 +25,7 @@ enum lk_code lk_app_print(struct lk_slice text, struct lk_err *e)
 
 void lk_app_version(void)
 {
-	dprintf(STDOUT_FILENO, "latchkey " LK_VERSION " (Mbed TLS, TLS 1.2 and 1.3)\n");
+	lk_print(STDOUT_FILENO, "latchkey " LK_VERSION " (Mbed TLS, TLS 1.2 and 1.3)\n");
 }
 
 enum lk_code lk_verb_version(struct lk_args *a, struct lk_err *e)
@@ -46,7 +46,7 @@ static void usage(const char *program, const char *about, const struct lk_verb *
 	    &out, "%s\n\nusage: %s VERB [OPTION]... [OPERAND]...\n\nverbs:\n", about, program);
 	for (size_t i = 0; i < n; i++) {
 		char left[40];
-		snprintf(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].operands);
+		lk_fmt(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].operands);
 		lk_buf_fmt(&out, "  %-20s %s\n", left, verbs[i].help);
 	}
 	lk_buf_str(&out, "\noptions (the first fourteen may stand in " LK_CONF_DIR

@@ -5,11 +5,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lk/fmt.h"
 #include "lk/io.h"
 #include "lk/log.h"
 
@@ -244,7 +244,7 @@ LK_CHECK static enum lk_code open_slot(const char *program, const char *device, 
 
 	if (name == NULL)
 		argv[11] = "--test-passphrase";
-	snprintf(number, sizeof(number), "%u", (unsigned)slot);
+	lk_fmt(number, sizeof(number), "%u", (unsigned)slot);
 	return lk_cs_run(&call, e);
 }
 

@@ -2,11 +2,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "app.h"
+#include "lk/fmt.h"
 #include "lk/io.h"
 
 #define WAIT_MS     10000
@@ -47,7 +47,7 @@ static int scan(const char *uuid, char path[static 300])
 	while (fd < 0 && (entry = readdir(d)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(path, 300, "/dev/%s", entry->d_name);
+		lk_fmt(path, 300, "/dev/%s", entry->d_name);
 		fd = try_path(path, uuid);
 	}
 	closedir(d);
@@ -59,10 +59,10 @@ static int find(const struct lk_conf *conf, char path[static 300])
 	int fd;
 
 	if (conf->device[0] != '\0') {
-		snprintf(path, 300, "%s", conf->device);
+		lk_fmt(path, 300, "%s", conf->device);
 		return try_path(path, conf->uuid);
 	}
-	snprintf(path, 300, "/dev/disk/by-uuid/%s", conf->uuid);
+	lk_fmt(path, 300, "/dev/disk/by-uuid/%s", conf->uuid);
 	fd = try_path(path, conf->uuid);
 	return fd >= 0 ? fd : scan(conf->uuid, path);
 }

@@ -2,9 +2,9 @@
 #include "lk/opts.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "lk/fmt.h"
 #include "opts_table.h"
 
 #define CONF(member) offsetof(struct lk_args, conf.member), sizeof(((struct lk_conf *)0)->member)
@@ -218,7 +218,7 @@ static void help_line(
 {
 	char left[40];
 
-	snprintf(left, sizeof(left), "--%s%s%s", name, placeholder != NULL ? " " : "",
+	lk_fmt(left, sizeof(left), "--%s%s%s", name, placeholder != NULL ? " " : "",
 	    placeholder != NULL ? placeholder : "");
 	lk_buf_fmt(out, "  %-20s %s\n", left, help);
 }

@@ -1,9 +1,9 @@
 /* opts_file.c - read and write /etc/latchkey/NAME.conf: `name = value` lines, # starts a comment
  * line. */
-#include <stdio.h>
 #include <string.h>
 
 #include "opts_table.h"
+#include "lk/fmt.h"
 #include "lk/io.h"
 
 #define FILE_MAX 8192
@@ -73,7 +73,7 @@ enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *
 	LK_BUG_ON(o == NULL);
 	if (lk_opt_set(o, lk_slice_str(name), a, e) != LK_OK)
 		return lk_err_prefix(e, "volume name");
-	snprintf(path, sizeof(path), "%s/%s.conf", a->flags.conf_dir, a->conf.name);
+	lk_fmt(path, sizeof(path), "%s/%s.conf", a->flags.conf_dir, a->conf.name);
 	if (lk_file_read(path, &text, e) != LK_OK) {
 		if (e->code == LK_EABSENT) {
 			(void)lk_fail(e, LK_ECONF, "volume %s: there is no %s", a->conf.name, path);

@@ -1,8 +1,8 @@
 /* opts_value.c - check one setting's value and store it. */
-#include <stdio.h>
 #include <string.h>
 
 #include "opts_table.h"
+#include "lk/fmt.h"
 
 #define SYSTEM_SLOTS 32
 
@@ -75,7 +75,6 @@ LK_CHECK static enum lk_code key_url(struct lk_slice v, void *to, size_t cap, st
 LK_CHECK static enum lk_code host_url(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
 {
 	struct lk_url u;
-	int n;
 
 	if (lk_url_parse(v, &u, e) != LK_OK) {
 		e->code = LK_ECONF;
@@ -83,8 +82,7 @@ LK_CHECK static enum lk_code host_url(struct lk_slice v, void *to, size_t cap, s
 	}
 	if (u.port != 443 || (u.path[0] != '\0' && strcmp(u.path, "/") != 0))
 		return lk_fail(e, LK_ECONF, "must be https://HOST without port and path");
-	n = snprintf(to, cap, "https://%s", u.host);
-	return n > 0 && (size_t)n < cap ? LK_OK : lk_fail(e, LK_ECONF, "too long");
+	return lk_fmt(to, cap, "https://%s", u.host) < cap ? LK_OK : lk_fail(e, LK_ECONF, "too long");
 }
 
 LK_CHECK static enum lk_code thumb(struct lk_slice v, void *to, size_t cap, struct lk_err *e)

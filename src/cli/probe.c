@@ -4,12 +4,12 @@
  * that one look shows all that is wrong. No key is written anywhere.
  */
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "app.h"
 #include "lk/cryptsetup.h"
+#include "lk/fmt.h"
 #include "lk/hcl.h"
 #include "lk/io.h"
 #include "lk/log.h"
@@ -30,7 +30,7 @@ static void say(struct probe *p, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(p->found, sizeof(p->found), fmt, ap);
+	(void)lk_vfmt(p->found, sizeof(p->found), fmt, ap);
 	va_end(ap);
 }
 
@@ -40,12 +40,12 @@ static bool run(struct probe *p, const char *name, step fn)
 
 	p->found[0] = '\0';
 	if (fn(p, &e) == LK_OK) {
-		dprintf(1, "ok    %-16s %s\n", name, p->found);
+		lk_print(1, "ok    %-16s %s\n", name, p->found);
 		return true;
 	}
-	dprintf(1, "FAIL  %-16s %s\n", name, e.msg);
+	lk_print(1, "FAIL  %-16s %s\n", name, e.msg);
 	if (e.hint[0] != '\0')
-		dprintf(1, "      %-16s %s\n", "  what to do:", e.hint);
+		lk_print(1, "      %-16s %s\n", "  what to do:", e.hint);
 	if (p->first.code == LK_OK)
 		p->first = e;
 	return false;
@@ -53,7 +53,7 @@ static bool run(struct probe *p, const char *name, step fn)
 
 static void left_out(const char *name, const char *why)
 {
-	dprintf(1, "skip  %-16s %s\n", name, why);
+	lk_print(1, "skip  %-16s %s\n", name, why);
 }
 
 static enum lk_code settings(struct probe *p, struct lk_err *e)
@@ -78,7 +78,8 @@ static enum lk_code wall_clock(struct probe *p, struct lk_err *e)
 	char text[32] = "";
 
 	if (gmtime_r(&t, &tm) != NULL)
-		(void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+		(void)lk_fmt(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d",
+		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	if (w.below_build) {
 		(void)lk_fail(e, LK_ECONF,
 		    "the machine's clock is before this program was built; %s UTC is used", text);

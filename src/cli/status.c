@@ -1,10 +1,10 @@
 /* status.c - what the last run for a volume did, kept below /run and shown by `latchkey status`. */
 #include <errno.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "app.h"
+#include "lk/fmt.h"
 #include "lk/io.h"
 #include "lk/log.h"
 
@@ -46,7 +46,7 @@ void lk_status_write(const struct lk_conf *conf, const struct lk_timeline *t, co
 	/* Only a report: a volume is not refused because /run cannot be written. */
 	(void)mkdir(LK_RUN_DIR, 0700);
 	compose(conf, t, result, e, &out);
-	snprintf(path, sizeof(path), LK_RUN_DIR "/%s.status", conf->name);
+	lk_fmt(path, sizeof(path), LK_RUN_DIR "/%s.status", conf->name);
 	if (out.bad || lk_file_replace(path, lk_slice_buf(&out), 0600, &ignored) != LK_OK)
 		lk_log(LK_LOG_DEBUG, "cannot keep %s: %s", path, ignored.msg);
 }
@@ -64,13 +64,13 @@ enum lk_code lk_verb_status(struct lk_args *a, struct lk_err *e)
 		struct lk_err absent = {0};
 		char path[128];
 
-		snprintf(path, sizeof(path), LK_RUN_DIR "/%s.status", v.name[i]);
+		lk_fmt(path, sizeof(path), LK_RUN_DIR "/%s.status", v.name[i]);
 		if (lk_file_read(path, &text, &absent) != LK_OK) {
 			if (absent.code != LK_EABSENT) {
 				*e = absent;
 				return e->code;
 			}
-			dprintf(
+			lk_print(
 			    1, "volume     %s\nresult     not tried since this boot\n", v.name[i]);
 			continue;
 		}

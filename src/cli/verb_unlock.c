@@ -2,7 +2,6 @@
  * asked. */
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,6 +9,7 @@
 
 #include "app.h"
 #include "lk/cryptsetup.h"
+#include "lk/fmt.h"
 #include "lk/io.h"
 #include "lk/log.h"
 #include "lk/unlock.h"
@@ -102,7 +102,7 @@ static bool is_open(const char *name)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), "/dev/mapper/%s", name);
+	lk_fmt(path, sizeof(path), "/dev/mapper/%s", name);
 	return access(path, F_OK) == 0;
 }
 

@@ -4,11 +4,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "dial_race.h"
+#include "lk/fmt.h"
 #include "lk/io.h"
 #include "lk/slice.h"
 
@@ -79,7 +79,7 @@ static enum lk_code resolve(const char *host, uint16_t port, struct lk_race *r, 
 	}
 	if (!is_name(lk_slice_str(host)))
 		return lk_fail(e, LK_EUSAGE, "connect: not a host name");
-	(void)snprintf(service, sizeof(service), "%u", port);
+	(void)lk_fmt(service, sizeof(service), "%u", port);
 	int rc = getaddrinfo(host, service, &want, &list);
 	if (rc != 0) {
 		int sys = rc == EAI_SYSTEM ? errno : 0;

@@ -1,5 +1,4 @@
 /* http.c - send one request, read one response, close. */
-#include <stdio.h>
 #include <string.h>
 
 #include "http_parse.h"

@@ -1,11 +1,11 @@
 #include "verify_mbed.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <mbedtls/oid.h>
 
+#include "lk/fmt.h"
 #include "lk/log.h"
 #include "pem.h"
 
@@ -207,10 +207,10 @@ enum lk_code lk_verify_fail(
 	why[0] = 0;
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if ((flags & reasons[i].flags) != 0 && n < sizeof(why))
-			n += (size_t)snprintf(
+			n += lk_fmt(
 			    why + n, sizeof(why) - n, "%s%s", n == 0 ? "" : ", ", reasons[i].text);
 	if (n == 0)
-		(void)snprintf(why, sizeof(why), "the check says 0x%x", (unsigned)flags);
+		(void)lk_fmt(why, sizeof(why), "the check says 0x%x", (unsigned)flags);
 	lk_fail(e, LK_ETRUST, "certificate of %s refused: %s (%s%s%s)", host, why,
 	    v->leaf[0] == 0 ? "none was read" : v->leaf, v->ca[0] == 0 ? "" : "; ", v->ca);
 	e->lib = flags;

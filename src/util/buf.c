@@ -2,8 +2,9 @@
 #include "lk/slice.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "lk/fmt.h"
 
 uint8_t *lk_buf_room(struct lk_buf *b, size_t n)
 {
@@ -95,18 +96,18 @@ void lk_buf_u64(struct lk_buf *b, uint64_t v)
 	lk_buf_put(b, digits + sizeof(digits) - n, n);
 }
 
-/* Formatted aside, because vsnprintf wants room for a NUL that the buffer need not have. */
+/* Formatted aside, because lk_vfmt wants room for a NUL that the buffer need not have. */
 void lk_buf_fmt(struct lk_buf *b, const char *fmt, ...)
 {
 	char tmp[2048];
 	va_list ap;
-	int n;
+	size_t n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(tmp, sizeof(tmp), fmt, ap);
+	n = lk_vfmt(tmp, sizeof(tmp), fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(tmp))
+	if (n >= sizeof(tmp))
 		b->bad = true;
 	else
-		lk_buf_put(b, tmp, (size_t)n);
+		lk_buf_put(b, tmp, n);
 }

@@ -2,10 +2,11 @@
 #include "lk/err.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "lk/fmt.h"
 
 /* The one table of exit statuses (sysexits). The caller of the program asks a single question:
  * again, or give up?
@@ -58,10 +59,9 @@ static void LK_PRINTF(3, 0) set_text(char *dst, size_t cap, const char *fmt, va_
 {
 	char tmp[sizeof(((struct lk_err *)0)->hint)];
 
-	if (vsnprintf(tmp, sizeof(tmp), fmt, ap) < 0)
-		tmp[0] = '\0';
+	(void)lk_vfmt(tmp, sizeof(tmp), fmt, ap);
 	make_printable(tmp);
-	(void)snprintf(dst, cap, "%s", tmp);
+	(void)lk_fmt(dst, cap, "%s", tmp);
 }
 
 static void start(struct lk_err *e, enum lk_code code)
@@ -98,7 +98,7 @@ enum lk_code lk_fail_sys(struct lk_err *e, int err, const char *fmt, ...)
 	set_text(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
 	n = strlen(e->msg);
-	(void)snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(err));
+	(void)lk_fmt(e->msg + n, sizeof(e->msg) - n, ": %s", strerror(err));
 	make_printable(e->msg);
 	e->hint[0] = '\0';
 	return LK_ESYS;
@@ -126,7 +126,7 @@ enum lk_code lk_err_prefix(struct lk_err *e, const char *fmt, ...)
 	set_text(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
 	n = strlen(e->msg);
-	(void)snprintf(e->msg + n, sizeof(e->msg) - n, ": %s", old);
+	(void)lk_fmt(e->msg + n, sizeof(e->msg) - n, ": %s", old);
 	return e->code;
 }
 
@@ -151,9 +151,9 @@ const char *lk_code_name(enum lk_code code)
 _Noreturn void lk_bug(const char *file, int line, const char *what)
 {
 	char text[300];
-	int n = snprintf(text, sizeof(text), "latchkey: bug at %s:%d: %s\n", file, line, what);
 
-	if (n > 0 && write(STDERR_FILENO, text, strnlen(text, sizeof(text))) < 0)
+	(void)lk_fmt(text, sizeof(text), "latchkey: bug at %s:%d: %s\n", file, line, what);
+	if (write(STDERR_FILENO, text, strlen(text)) < 0)
 		abort();
 	abort();
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lk/fmt.h"
+
 #define PATH_LEN 1024 /* ours are short; two of them fit into a frame */
 
 static enum lk_code open_for_reading(const char *path, int *fd, struct lk_err *e)
@@ -92,9 +94,9 @@ static enum lk_code sync_folder(const char *path, struct lk_err *e)
 	int fd;
 
 	if (!slash)
-		(void)snprintf(folder, sizeof(folder), ".");
+		(void)lk_fmt(folder, sizeof(folder), ".");
 	else
-		(void)snprintf(folder, sizeof(folder), "%.*s/", (int)(slash - path), path);
+		(void)lk_fmt(folder, sizeof(folder), "%.*s/", (int)(slash - path), path);
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* EINVAL: a file system that has nothing to sync, as some virtual ones. */
 	if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL))
@@ -108,9 +110,9 @@ enum lk_code lk_file_replace(
 {
 	char tmp[PATH_LEN];
 	enum lk_code code;
-	int n = snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path), fd;
+	int fd;
 
-	if (n < 0 || (size_t)n >= sizeof(tmp))
+	if (lk_fmt(tmp, sizeof(tmp), "%s.XXXXXX", path) >= sizeof(tmp))
 		return lk_fail(e, LK_ELIMIT, "%.64s...: path too long", path);
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)

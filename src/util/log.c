@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lk/clock.h"
+#include "lk/fmt.h"
 
 #define TEXT_MAX   800
 #define RECORD_MAX 900 /* /dev/kmsg refuses records of 1 KiB and more */
@@ -68,14 +68,14 @@ static void to_sinks(enum lk_level level, const char *text)
 
 	if (!conf.quiet) {
 		if (conf.journal)
-			(void)snprintf(prefix, sizeof(prefix), "<%u>", (unsigned)level & 7);
-		(void)snprintf(
+			(void)lk_fmt(prefix, sizeof(prefix), "<%u>", (unsigned)level & 7);
+		(void)lk_fmt(
 		    record, sizeof(record), "%s%.32s: [%6lld ms] %s\n", prefix, conf.tag, ms, text);
 		if (takes_a_write(STDERR_FILENO))
 			emit(STDERR_FILENO, record);
 	}
 	if (kmsg >= 0) {
-		(void)snprintf(record, sizeof(record), "<%u>%.32s: [%lld ms] %s\n",
+		(void)lk_fmt(record, sizeof(record), "<%u>%.32s: [%lld ms] %s\n",
 		    DAEMON + ((unsigned)level & 7), conf.tag, ms, text);
 		emit(kmsg, record);
 	}
@@ -91,8 +91,7 @@ void lk_log(enum lk_level level, const char *fmt, ...)
 	if (!begin)
 		begin = lk_now();
 	va_start(ap, fmt);
-	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
-		text[0] = '\0';
+	(void)lk_vfmt(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	for (char *c = text; *c; c++)
 		if (*c < 0x20 || *c > 0x7e)

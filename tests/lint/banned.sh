@@ -22,6 +22,7 @@ ban 'src include ! -path src/uapi/* ! -path src/util/*' 'strto[a-z]+' 'only src/
 # The crypto library calls the heap itself; its hooks wipe what it frees.
 ban "$all ! -path src/crypto/heap_mbed.c" 'malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf|alloca|getline|open_memstream' \
 	'no heap of our own'
+ban "$all" 'v?f?printf|v?s?n?printf|v?dprintf|fputs|puts|strftime|perror' 'use lk/fmt.h: it is a tenth of the size'
 ban "$all" 'system|popen|execlp|execvp|execvpe|tmpnam|mktemp' 'no shell, no PATH'
 ban "$all" 'rand|srand|random|drand48|rand_r' 'use lk_rng'
 ban "$all" 'gethostbyname|inet_addr|inet_ntoa|localtime|ctime|asctime|gmtime' 'not reentrant, or worse'

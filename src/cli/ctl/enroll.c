@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "ctl.h"
 #include "lk/b64.h"
 #include "lk/cryptsetup.h"
+#include "lk/fmt.h"
 #include "lk/io.h"
 #include "lk/log.h"
 #include "lk/rng.h"
@@ -62,7 +62,7 @@ LK_CHECK static enum lk_code look_before(struct enrolment *en, struct lk_err *e)
 
 	if (read_header(en->device, &en->header, e) != LK_OK)
 		return e->code;
-	snprintf(
+	lk_fmt(
 	    en->conf_path, sizeof(en->conf_path), "%s/%s.conf", a->flags.conf_dir, a->conf.name);
 	if (!a->flags.force && access(en->conf_path, F_OK) == 0) {
 		(void)lk_fail(e, LK_ECONF, "%s exists already", en->conf_path);
@@ -91,11 +91,11 @@ LK_CHECK static enum lk_code fill_binding(
 	lk_hex_encode(lk_slice_of(random, sizeof(random)), &hex);
 	memcpy(b->id, text, 16);
 	b->id[16] = '\0';
-	snprintf(b->kind, sizeof(b->kind), "derived");
-	snprintf(b->key, sizeof(b->key), "%s", key->kid);
-	snprintf(b->attest, sizeof(b->attest), "%s", en->a->conf.attest);
-	snprintf(b->thumbprint, sizeof(b->thumbprint), "%s", key->thumbprint);
-	snprintf(b->uuid, sizeof(b->uuid), "%s", en->header.uuid);
+	lk_fmt(b->kind, sizeof(b->kind), "derived");
+	lk_fmt(b->key, sizeof(b->key), "%s", key->kid);
+	lk_fmt(b->attest, sizeof(b->attest), "%s", en->a->conf.attest);
+	lk_fmt(b->thumbprint, sizeof(b->thumbprint), "%s", key->thumbprint);
+	lk_fmt(b->uuid, sizeof(b->uuid), "%s", en->header.uuid);
 	return LK_OK;
 }
 
@@ -134,7 +134,7 @@ LK_CHECK static enum lk_code add_slot(
 	    {lk_secret_slice(existing), lk_secret_slice(&en->disk_key)}, NULL,
 	    lk_deadline_in(CALL_MS)};
 
-	snprintf(slot, sizeof(slot), "%u", (unsigned)en->b.slot);
+	lk_fmt(slot, sizeof(slot), "%u", (unsigned)en->b.slot);
 	if (lk_cs_run(&call, e) != LK_OK)
 		return lk_err_prefix(e, "key slot %s", slot);
 	en->slot_added = true;
@@ -151,7 +151,7 @@ LK_CHECK static enum lk_code add_token(struct enrolment *en, struct lk_err *e)
 	struct lk_cs_call call = {
 	    en->a->conf.cryptsetup, argv, {{NULL, 0}, {NULL, 0}}, NULL, lk_deadline_in(CALL_MS)};
 
-	snprintf(number, sizeof(number), "%u", (unsigned)en->b.token);
+	lk_fmt(number, sizeof(number), "%u", (unsigned)en->b.token);
 	if (lk_binding_write(&en->b, &json, e) != LK_OK)
 		return e->code;
 	call.input[0] = lk_slice_buf(&json);
@@ -186,9 +186,9 @@ LK_CHECK static enum lk_code write_conf(struct enrolment *en, struct lk_err *e)
 	struct lk_buf text = LK_BUF(store);
 
 	c = en->a->conf;
-	snprintf(c.uuid, sizeof(c.uuid), "%s", en->b.uuid);
-	snprintf(c.key, sizeof(c.key), "%s", en->b.key);
-	snprintf(c.thumbprint, sizeof(c.thumbprint), "%s", en->b.thumbprint);
+	lk_fmt(c.uuid, sizeof(c.uuid), "%s", en->b.uuid);
+	lk_fmt(c.key, sizeof(c.key), "%s", en->b.key);
+	lk_fmt(c.thumbprint, sizeof(c.thumbprint), "%s", en->b.thumbprint);
 	lk_buf_fmt(&text,
 	    "# Written by latchkeyctl enroll; binding %s. Belongs into the measured initramfs.\n",
 	    en->b.id);
@@ -211,12 +211,12 @@ static void take_back(const struct enrolment *en)
 	struct lk_err e = {0};
 
 	if (en->token_added) {
-		snprintf(number, sizeof(number), "%u", (unsigned)en->b.token);
+		lk_fmt(number, sizeof(number), "%u", (unsigned)en->b.token);
 		if (lk_cs_run(&call, &e) != LK_OK)
 			lk_log_err(LK_LOG_WARN, &e);
 	}
 	if (en->slot_added) {
-		snprintf(number, sizeof(number), "%u", (unsigned)en->b.slot);
+		lk_fmt(number, sizeof(number), "%u", (unsigned)en->b.slot);
 		call.argv = slot;
 		if (lk_cs_run(&call, &e) != LK_OK)
 			lk_log_err(LK_LOG_WARN, &e);
@@ -227,7 +227,7 @@ static void take_back(const struct enrolment *en)
 /* No key-slot= in crypttab: systemd tries a typed passphrase at that slot only, too. */
 static void tell(const struct enrolment *en)
 {
-	dprintf(1,
+	lk_print(1,
 	    "bound %s as volume %s: key slot %u, token %u, binding %s\n"
 	    "  key            %s\n  attestation    %s\n  configuration  %s\n"
 	    "next: the line for /etc/crypttab (dracut with systemd), then rebuild the initramfs:\n"
@@ -261,7 +261,7 @@ enum lk_code lk_verb_enroll(struct lk_args *a, struct lk_err *e)
 	if (a->words != 1)
 		return lk_fail(e, LK_EUSAGE, "enroll wants one DEVICE");
 	if (a->conf.name[0] == '\0')
-		snprintf(a->conf.name, sizeof(a->conf.name), "root");
+		lk_fmt(a->conf.name, sizeof(a->conf.name), "root");
 	en.a = a;
 	en.device = a->word[0];
 	if (look_before(&en, e) != LK_OK || obtain(&en, e) != LK_OK)
@@ -282,9 +282,9 @@ enum lk_code lk_verb_list(struct lk_args *a, struct lk_err *e)
 		return lk_fail(e, LK_EUSAGE, "list wants one DEVICE");
 	if (read_header(a->word[0], &h, e) != LK_OK)
 		return e->code;
-	dprintf(1, "%-16s %-5s %-5s %-8s %s\n", "binding", "token", "slot", "kind", "key");
+	lk_print(1, "%-16s %-5s %-5s %-8s %s\n", "binding", "token", "slot", "kind", "key");
 	for (size_t i = 0; i < h.count; i++)
-		dprintf(1, "%-16s %-5u %-5u %-8s %s\n", h.bindings[i].id,
+		lk_print(1, "%-16s %-5u %-5u %-8s %s\n", h.bindings[i].id,
 		    (unsigned)h.bindings[i].token, (unsigned)h.bindings[i].slot, h.bindings[i].kind,
 		    h.bindings[i].key);
 	return LK_OK;

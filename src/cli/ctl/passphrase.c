@@ -1,12 +1,12 @@
 /* passphrase.c - the volume's existing key, needed to add a slot. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "ctl.h"
+#include "lk/fmt.h"
 #include "lk/io.h"
 
 #define PATIENCE_MS (10 * 60 * 1000)
@@ -58,10 +58,10 @@ LK_CHECK static enum lk_code from_terminal(
 	hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
 	hidden.c_lflag |= (tcflag_t)ICANON;
 	(void)tcsetattr(tty, TCSAFLUSH, &hidden);
-	dprintf(tty, "Existing passphrase of %s: ", device);
+	lk_print(tty, "Existing passphrase of %s: ", device);
 	rc = line(tty, out, e);
 	(void)tcsetattr(tty, TCSAFLUSH, &shown);
-	dprintf(tty, "\n");
+	lk_print(tty, "\n");
 	close(tty);
 	return rc;
 }
