@@ -1,7 +1,7 @@
 # latchkey. GNU make. `make` builds, `make check` tests everything, `make demo` shows it.
 #
-# For a packager: CC_musl, CFLAGS, LDFLAGS, PREFIX, DESTDIR, VERSION, SOURCE_DATE_EPOCH.
-# V=1 prints the commands, CI=1 makes warnings errors, LTO=1 links with optimisation.
+# For a packager: GCC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, VERSION, SOURCE_DATE_EPOCH.
+# V=1 prints the commands, CI=1 makes warnings errors, LTO=0 links without optimisation.
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -53,31 +53,30 @@ WARN_gcc := -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wstack-usage=8
 ifdef CI
 WARN += -Werror
 endif
-ifeq ($(LTO),1)
-CODEGEN_musl += -flto
-endif
 
 INCLUDES := -Iinclude -iquote src/tls -iquote src/cli -iquote src/uapi -isystem $(D)/include
 DEFINES := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"mbed_config.h"'
 ALL_CFLAGS_common = $(WARN) $(DEFINES) $(INCLUDES) -MMD -MP -frandom-seed=$< \
 	$(if $(filter $<,$(stamped)),-include build/gen/build.h)
-ALL_CFLAGS_musl = $(CODEGEN_musl) $(ALL_CFLAGS_common) $(WARN_gcc) \
+ALL_CFLAGS_musl = $(CODEGEN_musl) $(ALL_CFLAGS_common) $(WARN_gcc) $(CPP_musl) \
 	-idirafter /usr/include/$(ARCH_TRIPLE) -idirafter /usr/include $(CFLAGS)
 ALL_CFLAGS_asan = $(CODEGEN_glibc) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all $(ALL_CFLAGS_common)
 
+# That secrets are wiped must hold for what the link makes of it as well.
+lto_tests := test_secret
+$(addprefix build/musl/,$(progs) $(addprefix tests/,$(lto_tests))): link_lto = $(LINK_LTO_musl)
+
 # The 8 KiB for a stack frame are a rule for the product.
-TEST_CFLAGS_musl := -Itests/unit -Wno-stack-usage
+TEST_CFLAGS_musl = -Itests/unit -Wno-stack-usage $(if $(filter $(lto_tests),$(basename $(notdir $<))),,-fno-lto)
 TEST_CFLAGS_asan := -Itests/unit
 
-# musl-gcc -static-pie gives a dynamic executable without a word, so the link is spelt out.
-MUSL_LIB ?= /usr/lib/$(shell $(GCC) -dumpmachine | cut -d- -f1)-linux-musl
 LINK_FLAGS := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,text,-z,separate-code,--as-needed \
-	-Wl,--build-id=none -Wl,--no-undefined
-link_musl = $(GCC) -nostdlib -static-pie $(if $(filter 1,$(LTO)),$(CODEGEN_musl)) \
-	$(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(shell $(GCC) -print-file-name=crtbeginS.o) \
-	$(1) -L$(MUSL_LIB) -Wl,--start-group -lc build/musl/liblatchkey.a $(D)/musl/lib/libtss.a \
+	-Wl,-z,pack-relative-relocs,--build-id=none -Wl,--no-undefined
+link_musl = $(GCC) -nostdlib -static-pie $(or $(link_lto),-fno-lto) \
+	$(MUSL)/lib/rcrt1.o $(MUSL)/lib/crti.o $(shell $(GCC) -print-file-name=crtbeginS.o) \
+	$(1) -Wl,--start-group $(MUSL)/lib/libc.a build/musl/liblatchkey.a $(D)/musl/lib/libtss.a \
 	$(D)/musl/lib/libmbed.a $(shell $(GCC) -print-libgcc-file-name) -Wl,--end-group \
-	$(shell $(GCC) -print-file-name=crtendS.o) $(MUSL_LIB)/crtn.o $(LINK_FLAGS) $(LDFLAGS)
+	$(shell $(GCC) -print-file-name=crtendS.o) $(MUSL)/lib/crtn.o $(LINK_FLAGS) $(LDFLAGS)
 link_asan = $(CC_glibc) -fsanitize=$(SANITIZE) $(1) -Wl,--start-group build/asan/liblatchkey.a \
 	$(D)/glibc/lib/libtss.a $(D)/glibc/lib/libmbed.a -Wl,--end-group
 

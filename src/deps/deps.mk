@@ -8,8 +8,9 @@ FLAVOR ?= musl
 B ?= $(D)/$(FLAVOR)
 
 include src/deps/flags.mk
+MUSL := $(B)
 CC := $(CC_$(FLAVOR))
-CODEGEN := $(CODEGEN_$(FLAVOR))
+CODEGEN = $(CODEGEN_$(FLAVOR)) $(CPP_$(FLAVOR))
 ifeq ($(FLAVOR),glibc)
 # Overreads of our buffers inside the libraries are found as well; undefined behaviour is theirs.
 CODEGEN += -fsanitize=address
@@ -18,6 +19,10 @@ endif
 all: libs
 include src/deps/mbedtls.mk
 include src/deps/tss.mk
+ifeq ($(FLAVOR),musl)
+include src/deps/musl.mk
+$(mbed_obj) $(tss_obj): $(musl_libc)
+endif
 
 libs: $(B)/lib/libmbed.a $(B)/lib/libtss.a
 

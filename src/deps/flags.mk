@@ -4,16 +4,27 @@
 GCC ?= gcc
 CLANG ?= clang
 
-# Kernel headers: musl-gcc hides them, so they come last, after musl's own.
+# Only for the kernel's headers, which come last, after musl's.
 ARCH_TRIPLE := $(shell $(GCC) -print-multiarch 2>/dev/null)
 
 CODEGEN_COMMON := -ffunction-sections -fdata-sections -fno-common -fvisibility=hidden \
 	-fstack-protector-strong -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks \
 	-fno-strict-overflow '-ffile-prefix-map=$(CURDIR)/=' -Wdate-time
 
-CC_musl ?= musl-gcc
-CODEGEN_musl := -Os -fPIE $(CODEGEN_COMMON) -fstack-clash-protection \
+# What the wrapper musl-gcc does: the C library's headers, then the compiler's, none of the system's.
+CC_musl ?= $(GCC)
+MUSL ?= $(D)/musl
+CPP_musl = -nostdinc -isystem $(MUSL)/include -isystem $(shell $(GCC) -print-file-name=include)
+CODEGEN_musl := -Oz -fPIE $(CODEGEN_COMMON) -fstack-clash-protection \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -fzero-call-used-regs=used-gpr -fcf-protection=none
+
+# Programs are optimised at link time: what they do not reach of the libraries goes, and calls get
+# shorter. The objects hold machine code as well, which the tests are linked from, quickly.
+LTO ?= 1
+ifeq ($(LTO),1)
+CODEGEN_musl += -flto -ffat-lto-objects
+LINK_LTO_musl := $(CODEGEN_musl) -flto=1 -flto-partition=one
+endif
 
 CC_glibc ?= $(CLANG)
 SANITIZE ?= address,undefined

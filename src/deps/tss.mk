@@ -9,7 +9,7 @@ tss_flags := -std=gnu99 -D_GNU_SOURCE -w -DMAXLOGLEVEL=0 -I$(D)/src/tpm2-tss/inc
 	-I$(tss_dir) -I$(tss_dir)/tss2-mu -I$(tss_dir)/tss2-sys -I$(tss_dir)/tss2-tcti -I$(tss_dir)/util-io
 
 $(B)/obj/tss/%.o: $(tss_dir)/%.c
-	$(call quiet,CC,$(FLAVOR)/tpm2-tss/$*.o)$(CC) $(tss_flags) $(CODEGEN) -c -o $@ $<
+	$(call quiet,CC,$(FLAVOR)/tpm2-tss/$*.o)$(CC) $(tss_flags) $(CODEGEN) -frandom-seed=$* -c -o $@ $<
 
 $(B)/lib/libtss.a: $(tss_obj)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) crD $@ $^

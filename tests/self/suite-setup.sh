@@ -57,8 +57,8 @@ edit() {
 
 package_too_old() {
 	fresh
-	edit 's/^(package musl-dev) .*/\1 99.1/' || return 1
-	refuses 'musl-dev is .*, and at least 99.1 is needed' env LOCK="$tmp/lock" DEPS_OUT="$tmp/out" "$setup" libs
+	edit 's/^(package libjsmn-dev) .*/\1 99.1/' || return 1
+	refuses 'libjsmn-dev is .*, and at least 99.1 is needed' env LOCK="$tmp/lock" DEPS_OUT="$tmp/out" "$setup" libs
 }
 
 # An archive that is not there, for the checks that must not need one
@@ -104,7 +104,7 @@ check "unaltered sources are unpacked" unaltered
 check "one byte changed in a tarball: one line, nothing built" altered "$(one "mbedtls_*.orig.tar.*")"
 check "one byte changed in a distribution's patch" altered "$(one "tpm2-tss_*.debian.tar.*")"
 check "DEPS=dir: altered, or not there" altered_offline "$(one "tpm2-tss_*.orig.tar.*")"
-check "a C library that is too old" package_too_old
+check "a package that is too old" package_too_old
 check "no archive to fetch from: says what to do" no_archive
 stanza='Types: deb-src\nURIs: mirror:/d\nSuites: forky\nComponents: main'
 check "apt's one-line form" form sources.list \
