@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lk/fmt.h"
 #include "lk/log.h"
 #include "snp_int.h"
 
@@ -53,8 +53,7 @@ static enum lk_code set_path(struct lk_snp_dev *d, const char *path, struct lk_e
 {
 	if (path == NULL || path[0] == '\0')
 		path = usual[d->source];
-	int n = snprintf(d->path, sizeof(d->path), "%s", path);
-	if (n < 0 || (size_t)n >= sizeof(d->path))
+	if (lk_fmt(d->path, sizeof(d->path), "%s", path) >= sizeof(d->path))
 		return lk_fail(e, LK_ECONF, "the report source's path is too long");
 	return LK_OK;
 }

@@ -6,9 +6,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
+#include "lk/fmt.h"
 #include "lk/rng.h"
 #include "snp_int.h"
 
@@ -22,7 +22,7 @@ struct report {
 
 static const char *attr(struct report *r, const char *name)
 {
-	(void)snprintf(r->path + r->dir_n, sizeof(r->path) - r->dir_n, "%s%s",
+	(void)lk_fmt(r->path + r->dir_n, sizeof(r->path) - r->dir_n, "%s%s",
 	    name[0] != '\0' ? "/" : "", name);
 	return r->path;
 }
@@ -41,10 +41,10 @@ static enum lk_code make(struct lk_snp_dev *d, struct report *r, struct lk_err *
 		enum lk_code rc = lk_rng(&random, sizeof(random), e);
 		if (rc != LK_OK)
 			return rc;
-		int n = snprintf(r->path, sizeof(r->path), "%s/latchkey-%ld-%08x", d->path,
+		size_t n = lk_fmt(r->path, sizeof(r->path), "%s/latchkey-%ld-%08x", d->path,
 		    (long)getpid(), random);
-		LK_BUG_ON(n < 0 || (size_t)n + 32 > sizeof(r->path));
-		r->dir_n = (size_t)n;
+		LK_BUG_ON(n + 32 > sizeof(r->path));
+		r->dir_n = n;
 		if (lk_snp_sys->mkdir(r->path) == 0)
 			return LK_OK;
 		if (errno != EEXIST)
@@ -141,7 +141,7 @@ static enum lk_code put_level(struct lk_snp_dev *d, struct report *r, uint32_t *
 			return rc;
 	}
 	++*writes;
-	return put(r, "privlevel", text, (size_t)snprintf(text, sizeof(text), "%u", level));
+	return put(r, "privlevel", text, lk_fmt(text, sizeof(text), "%u", level));
 }
 
 static enum lk_code same_generation(struct report *r, uint32_t want)
