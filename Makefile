@@ -72,11 +72,12 @@ TEST_CFLAGS_asan := -Itests/unit
 
 LINK_FLAGS := -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,text,-z,separate-code,--as-needed \
 	-Wl,-z,pack-relative-relocs,--build-id=none -Wl,--no-undefined
+LAYOUT := src/deps/layout.ld
 link_musl = $(GCC) -nostdlib -static-pie $(or $(link_lto),-fno-lto) \
 	$(MUSL)/lib/rcrt1.o $(MUSL)/lib/crti.o $(shell $(GCC) -print-file-name=crtbeginS.o) \
 	$(1) -Wl,--start-group $(MUSL)/lib/libc.a build/musl/liblatchkey.a $(D)/musl/lib/libtss.a \
 	$(D)/musl/lib/libmbed.a $(shell $(GCC) -print-libgcc-file-name) -Wl,--end-group \
-	$(shell $(GCC) -print-file-name=crtendS.o) $(MUSL)/lib/crtn.o $(LINK_FLAGS) $(LDFLAGS)
+	$(shell $(GCC) -print-file-name=crtendS.o) $(MUSL)/lib/crtn.o -Wl,-T,$(LAYOUT) $(LINK_FLAGS) $(LDFLAGS)
 link_asan = $(CC_glibc) -fsanitize=$(SANITIZE) $(1) -Wl,--start-group build/asan/liblatchkey.a \
 	$(D)/glibc/lib/libtss.a $(D)/glibc/lib/libmbed.a -Wl,--end-group
 
@@ -174,6 +175,7 @@ $$(patsubst tests/%.c,build/$(1)/obj/tests/%.o,$$(filter tests/%,$$(stamped))): 
 endef
 $(eval $(call flavor_rules,musl,$(CC_musl)))
 $(eval $(call flavor_rules,asan,$(CC_glibc)))
+$(addprefix build/musl/,$(progs)): $(LAYOUT)
 
 build/latchkey build/latchkeyctl: build/%: build/musl/%
 	$(call quiet,STRIP,$@)strip -o $@ $<

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
@@ -83,11 +82,12 @@ static enum lk_code drop_identity(enum lk_peer peer, struct lk_err *e)
 
 	if (geteuid() != 0)
 		return LK_OK;
-	if (setgroups(0, NULL) != 0 && errno != EPERM)
+	/* the calls themselves: the library's would first gather threads, and we have none */
+	if (syscall(SYS_setgroups, 0, NULL) != 0 && errno != EPERM)
 		return lk_fail_sys(e, errno, "setgroups");
-	if (setresgid(id, id, id) != 0 && errno != EINVAL)
+	if (syscall(SYS_setresgid, id, id, id) != 0 && errno != EINVAL)
 		return lk_fail_sys(e, errno, "setresgid");
-	if (setresuid(id, id, id) != 0 && errno != EINVAL)
+	if (syscall(SYS_setresuid, id, id, id) != 0 && errno != EINVAL)
 		return lk_fail_sys(e, errno, "setresuid");
 	return LK_OK;
 }

@@ -1,8 +1,8 @@
 /* The run: its couriers, its bearer token, its timeline, its end. The contract is in lk/release.h.
  */
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "lk/log.h"
 #include "run.h"
@@ -192,7 +192,7 @@ enum lk_code lk_run_start(const struct lk_conf *conf, struct lk_slice roots_pem,
 	r->deadline = lk_deadline_in((int64_t)conf->timeout_s * 1000);
 	/* Kernels before 4.14 cannot; then a courier that is started again sees this run's tokens,
 	 * which are of no use without the TPM. With larger pages it would take neighbours along. */
-	if (sysconf(_SC_PAGESIZE) == LK_RUN_PAGE)
+	if (getauxval(AT_PAGESZ) == LK_RUN_PAGE)
 		(void)madvise(&hidden, sizeof(hidden), MADV_WIPEONFORK);
 	enum lk_code rc = parse_conf(r, e);
 	if (rc == LK_OK && roots_pem.n == 0)
