@@ -239,8 +239,9 @@ def identity_propagates(b):
 @case
 def deadline_holds(b):
     """a black hole in each place ends at the deadline"""
-    for endpoint in ("imds", "maa", "vault"):
-        b.ctl.fault(endpoint, "blackhole")
+    for endpoint, kind in (("imds", "blackhole"), ("maa", "blackhole"), ("vault", "blackhole"),
+                           ("dns", "drop")):
+        b.ctl.fault(endpoint, kind)
         start = time.monotonic()
         r = b.release("ec256", "--timeout", "6", timeout=60)
         took = time.monotonic() - start
