@@ -23,7 +23,8 @@ struct lk_slice lk_secret_slice(const struct lk_secret *s);
 /* Constant time for equal lengths; lengths are not secret. */
 bool lk_secret_eq(struct lk_slice a, struct lk_slice b);
 
-/* mlockall (best effort, *locked says whether), RLIMIT_CORE 0, not dumpable. */
+/* mlockall (best effort, *locked says whether), RLIMIT_CORE 0, not dumpable; the tables that only
+ * the start code writes become read-only. */
 void lk_secret_lock_process(bool *locked);
 
 #endif

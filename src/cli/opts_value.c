@@ -82,7 +82,9 @@ LK_CHECK static enum lk_code host_url(struct lk_slice v, void *to, size_t cap, s
 	}
 	if (u.port != 443 || (u.path[0] != '\0' && strcmp(u.path, "/") != 0))
 		return lk_fail(e, LK_ECONF, "must be https://HOST without port and path");
-	return lk_fmt(to, cap, "https://%s", u.host) < cap ? LK_OK : lk_fail(e, LK_ECONF, "too long");
+	if (lk_fmt(to, cap, "https://%s", u.host) >= cap)
+		return lk_fail(e, LK_ECONF, "too long");
+	return LK_OK;
 }
 
 LK_CHECK static enum lk_code thumb(struct lk_slice v, void *to, size_t cap, struct lk_err *e)

@@ -28,7 +28,7 @@ int mbedtls_internal_sha1_process(mbedtls_sha1_context *ctx, const unsigned char
 	uint32_t *state = ctx->MBEDTLS_PRIVATE(state);
 	for (unsigned t = 0; t < 16; t++)
 		w[t] = (uint32_t)data[4 * t] << 24 | (uint32_t)data[4 * t + 1] << 16 |
-		    (uint32_t)data[4 * t + 2] << 8 | data[4 * t + 3];
+		       (uint32_t)data[4 * t + 2] << 8 | data[4 * t + 3];
 	for (unsigned t = 16; t < 80; t++)
 		w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
 	for (unsigned i = 0; i < 5; i++)

@@ -82,9 +82,11 @@ static const char *count(const char *p, size_t *n, int star, bool *negative)
 /* What stands between the percent sign and the letter. */
 #define STAR(p, ap) (*(p) == '*' ? va_arg(ap, int) : 0)
 #define SIGNED(f, ap)                                                                              \
-	((f).longs == 0 ? va_arg(ap, int) : (f).longs == 1 ? va_arg(ap, long) : va_arg(ap, long long))
+	((f).longs == 0      ? va_arg(ap, int)                                                     \
+	    : (f).longs == 1 ? va_arg(ap, long)                                                    \
+			     : va_arg(ap, long long))
 #define UNSIGNED(f, ap)                                                                            \
-	((f).longs == 0 ? va_arg(ap, unsigned)                                                     \
+	((f).longs == 0      ? va_arg(ap, unsigned)                                                \
 	    : (f).longs == 1 ? va_arg(ap, unsigned long)                                           \
 			     : va_arg(ap, unsigned long long))
 

@@ -2,6 +2,7 @@
 #include "lk/secret.h"
 
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -52,6 +53,21 @@ bool lk_secret_eq(struct lk_slice a, struct lk_slice b)
 	return diff == 0;
 }
 
+/* From the linker's layout; absent where a loader protects what only it may write. musl's start
+ * code of a static program relocates and leaves the tables of functions writable. */
+extern char lk_relro[] __attribute__((weak, visibility("hidden")));
+extern char lk_relro_end[] __attribute__((weak, visibility("hidden")));
+
+static void protect_constants(void)
+{
+	uintptr_t page = getauxval(AT_PAGESZ);
+	uintptr_t from = (uintptr_t)lk_relro / page * page;
+	uintptr_t end = (uintptr_t)lk_relro_end / page * page;
+
+	if (end > from)
+		(void)mprotect((void *)from, end - from, PROT_READ);
+}
+
 void lk_secret_lock_process(bool *locked)
 {
 	const struct rlimit none = {0, 0};
@@ -63,6 +79,7 @@ void lk_secret_lock_process(bool *locked)
 	if (ok != 0)
 		ok = mlockall(MCL_CURRENT | MCL_FUTURE);
 	*locked = ok == 0;
+	protect_constants();
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

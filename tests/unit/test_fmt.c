@@ -15,7 +15,7 @@ static char ours[256], theirs[256];
 	do {                                                                                       \
 		int want = snprintf(theirs, sizeof(theirs), __VA_ARGS__);                          \
 		EQ_U(lk_fmt(ours, sizeof(ours), __VA_ARGS__), (size_t)want);                       \
-		EQ_S(ours, theirs);                                                              \
+		EQ_S(ours, theirs);                                                                \
 		memset(ours, 'x', sizeof(ours));                                                   \
 		EQ_U(lk_fmt(ours, 5, __VA_ARGS__), (size_t)want);                                  \
 		OK(strlen(ours) == (want < 4 ? (size_t)want : 4));                                 \
@@ -29,7 +29,8 @@ T(text)
 	SAME("plain 100%% text");
 	SAME("<%s> <%10s> <%-10s> <%.2s> <%10.2s> <%-10.2s>", "abc", "abc", "abc", "abc", "abc",
 	    "abc");
-	SAME("<%.*s> <%*s> <%-*s> <%*s> <%.*s>", 2, "abc", 6, "abc", 6, "abc", -6, "abc", -1, "abc");
+	SAME("<%.*s> <%*s> <%-*s>", 2, "abc", 6, "abc", 6, "abc");
+	SAME("<%*s> <%.*s>", -6, "abc", -1, "abc");
 	SAME("%.3s%.0s", open, "gone");
 	SAME("%c%3c%-3c|", 'a', 'b', 'c');
 }

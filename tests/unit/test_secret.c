@@ -113,6 +113,26 @@ static int lock_and_look(void)
 	return 0;
 }
 
+/* Pointers, so that the start code has to relocate them. */
+static const char *const table[] = {"written", "once"};
+
+static int write_to_constants(void)
+{
+	uintptr_t at = (uintptr_t)table;
+	bool locked;
+
+	lk_secret_lock_process(&locked);
+	__asm__ __volatile__("" : "+r"(at) : : "memory"); /* or the pointers need not be there */
+	*(volatile char *)at = 1;
+	return 0;
+}
+
+T(constants_are_read_only)
+{
+	OK(table[0] != table[1]);
+	DIES(write_to_constants());
+}
+
 T(process_is_locked)
 {
 	int st = 0;
