@@ -198,7 +198,8 @@ def the_keeper_dies(b):
 def late(endpoint):
     """A service that nobody can connect to for some seconds, as at boot."""
     def run(b):
-        b.ctl.fault(endpoint, "refuse", for_=4)
+        b.ctl.fault(endpoint, "refuse", for_=4.5)
+        time.sleep(0.5)  # the listener looks for faults between connections
         began = time.monotonic()
         b.release("ec256").ok()
         took = time.monotonic() - began
