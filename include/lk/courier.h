@@ -51,8 +51,20 @@ LK_CHECK enum lk_code lk_courier_ask(
 LK_CHECK enum lk_code lk_courier_wait(struct lk_courier *c, enum lk_frame want,
     struct lk_buf *store, struct lk_frame_reader *out, struct lk_err *e);
 
+/* Where a report's certificates come from. All four give the same answer, in which tcbm is that of
+ * the VCEK; the report (1184 bytes) is needed for the table and for KDS. */
+enum lk_certs_from {
+	LK_CERTS_THIM,  /* the metadata service; data is empty */
+	LK_CERTS_FILE,  /* data: base64 of THIM's answer, as confidential containers have it */
+	LK_CERTS_TABLE, /* data: the host's table. LK_EABSENT: no VCEK (VLEK), ASK, ARK in it. These
+			   two ask nobody: any courier of kind LK_PEER_IMDS does them */
+	LK_CERTS_KDS    /* AMD's key distribution service, by a courier of kind LK_PEER_KDS, for the
+			   chip and the reported TCB of the report; data is empty */
+};
+
 /* Typed pairs over ask and wait; slices point into `store`. */
-LK_CHECK enum lk_code lk_ask_certs(struct lk_courier *c, struct lk_err *e);
+LK_CHECK enum lk_code lk_ask_certs(struct lk_courier *c, enum lk_certs_from from,
+    struct lk_slice report, struct lk_slice data, struct lk_buf *scratch, struct lk_err *e);
 LK_CHECK enum lk_code lk_wait_certs(
     struct lk_courier *c, struct lk_buf *store, struct lk_certs *out, struct lk_err *e);
 LK_CHECK enum lk_code lk_ask_bearer(struct lk_courier *c, const char *resource,
@@ -63,18 +75,24 @@ LK_CHECK enum lk_code lk_ask_attest(struct lk_courier *c, const struct lk_maa_ev
     struct lk_buf *scratch, struct lk_err *e);
 LK_CHECK enum lk_code lk_wait_envelope(
     struct lk_courier *c, struct lk_buf *store, struct lk_maa_envelope *out, struct lk_err *e);
-LK_CHECK enum lk_code lk_token_check(struct lk_courier *c, struct lk_slice jwt,
-    struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out,
-    struct lk_err *e);
+LK_CHECK enum lk_code lk_ask_attest_snp(
+    struct lk_courier *c, const struct lk_maa_snp *ev, struct lk_buf *scratch, struct lk_err *e);
+LK_CHECK enum lk_code lk_wait_token(
+    struct lk_courier *c, struct lk_buf *store, struct lk_slice *jwt, struct lk_err *e);
+LK_CHECK enum lk_code lk_token_check(struct lk_courier *c, enum lk_maa_path path,
+    struct lk_slice jwt, struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch,
+    struct lk_maa_claims *out, struct lk_err *e);
 struct lk_release_wire {
 	const char *key_url, *api_version;
 	struct lk_slice bearer, token, nonce, wrap_kid;
 	enum lk_enc enc;
+	size_t block; /* length of the wrapping key's modulus: the ciphertext starts with so much
+			 RSA */
 };
 LK_CHECK enum lk_code lk_ask_release(struct lk_courier *c, const struct lk_release_wire *ask,
     struct lk_buf *scratch, struct lk_err *e);
-LK_CHECK enum lk_code lk_wait_released(
-    struct lk_courier *c, struct lk_buf *store, struct lk_released *out, struct lk_err *e);
+LK_CHECK enum lk_code lk_wait_released(struct lk_courier *c, size_t block, struct lk_buf *store,
+    struct lk_released *out, struct lk_err *e);
 
 /* The disk courier's one question: asked and waited for. */
 LK_CHECK enum lk_code lk_read_tokens(

@@ -15,11 +15,13 @@
 
 enum lk_frame {
 	/* keeper to courier */
-	LK_F_CERTS = 1,   /* - */
+	LK_F_CERTS = 1,   /* enum lk_certs_from(u32), report, data */
 	LK_F_BEARER,      /* resource, kind(u32), id */
 	LK_F_ATTEST,      /* the fields of struct lk_maa_evidence in order, numbers as u32 */
-	LK_F_TOKEN_CHECK, /* jwt, modulus, nonce */
-	LK_F_RELEASE,     /* key url, api version, bearer, token, nonce, enc(u32), wrap kid */
+	LK_F_ATTEST_SNP,  /* the fields of struct lk_maa_snp in order */
+	LK_F_TOKEN_CHECK, /* enum lk_maa_path(u32), jwt, modulus, nonce */
+	LK_F_RELEASE,     /* key url, api version, bearer, token, nonce, enc(u32), wrap kid,
+			     length of the RSA block(u32) */
 	LK_F_TOKENS,      /* - ; the descriptor was inherited */
 	/* courier to keeper */
 	LK_F_LOG = 64,  /* level(u32), line */
@@ -27,6 +29,7 @@ enum lk_frame {
 	LK_F_CERTS_OK,  /* pem, tcbm(u64), has_tcbm(u32) */
 	LK_F_BEARER_OK, /* token */
 	LK_F_ENVELOPE,  /* inner key, iv, tag, ciphertext */
+	LK_F_TOKEN,     /* jwt */
 	LK_F_CLAIMS,    /* issuer, expires(u64), summary */
 	LK_F_RELEASED,  /* kty, curve (u32 each), n, e, kid, ciphertext */
 	LK_F_TOKENS_OK, /* slots used, tokens used (u32 each), uuid, count(u32), then per binding

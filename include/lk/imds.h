@@ -17,7 +17,7 @@
 
 struct lk_certs {
 	struct lk_slice pem; /* VCEK, then ASK and ARK */
-	uint64_t tcbm;
+	uint64_t tcbm;       /* the TCB that the VCEK is for, laid out as in a report */
 	bool has_tcbm;
 };
 

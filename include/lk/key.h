@@ -40,6 +40,12 @@ bool lk_pub_eq(const struct lk_pub *a, const struct lk_pub *b);
 LK_CHECK enum lk_code lk_pub_thumbprint(
     const struct lk_pub *k, char out[static 44], struct lk_err *e);
 
+/* A new RSA key, e = 65537, from getrandom(2) alone; bits: 2048, 3072 or 4096 (else LK_EBUG). key
+ * is PKCS#1 DER as lk_rsa_oaep_decrypt takes it. Takes a second and more: start what can run
+ * meanwhile before. */
+LK_CHECK enum lk_code lk_rsa_generate(
+    unsigned bits, struct lk_secret *key, struct lk_pub *pub, struct lk_err *e);
+
 /* ECDSA over a digest by an EC key, which must be a point on its curve (LK_EPROTO); r and s
  * big-endian. */
 LK_CHECK enum lk_code lk_ecdsa_verify(const struct lk_pub *k, struct lk_slice digest,

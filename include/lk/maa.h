@@ -1,9 +1,9 @@
 /* lk/maa.h - Microsoft Azure Attestation: POST /attest/AzureGuest (protocol notes, azure-guest
- * section 1.5).
+ * section 1.5) and POST /attest/SevSnpVm (snp-maa-akv sections 2 and 3).
  *
- * The evidence is given as slices; this layer knows nothing of the TPM. The answer is an envelope
- * that only the TPM key opens; the token found inside is inspected here as well, since JSON is
- * parsed in couriers only.
+ * The evidence is given as slices; this layer knows nothing of the TPM or the SNP device. The
+ * answer of the first is an envelope that only the TPM key opens, of the second the token itself;
+ * the token is inspected here as well, since JSON is parsed in couriers only.
  */
 #ifndef LK_MAA_H
 #define LK_MAA_H
@@ -29,6 +29,17 @@ struct lk_maa_evidence {
 	struct lk_slice certs_pem;
 };
 
+/* For /attest/SevSnpVm. */
+struct lk_maa_snp {
+	struct lk_slice api_version; /* "2022-08-01" */
+	struct lk_slice nonce;       /* base64url text, 22 characters or more */
+	struct lk_slice report;      /* 1184 bytes */
+	struct lk_slice certs_pem;   /* VCEK, ASK, ARK */
+	struct lk_slice runtime;   /* the bytes of lk_maa_runtime, whose SHA-256 is in the report */
+	struct lk_slice init_data; /* may be empty; the bytes whose SHA-256 is HOST_DATA */
+	struct lk_slice endorsements; /* may be empty; a COSE_Sign1 with reference values */
+};
+
 struct lk_maa_envelope {
 	struct lk_slice inner_key, iv, tag, ciphertext;
 }; /* point into `store` */
@@ -50,12 +61,31 @@ LK_CHECK enum lk_code lk_maa_body(
     const struct lk_maa_evidence *ev, struct lk_buf *scratch, struct lk_buf *out, struct lk_err *e);
 LK_CHECK enum lk_code lk_maa_parse(const struct lk_http_rsp *rsp, struct lk_buf *store,
     struct lk_maa_envelope *out, struct lk_err *e);
-/* Refuses a token whose first encryption key in x-ms-runtime.keys is not (key_n, 65537), whose
- * client payload does not carry our nonce (base64 of it), whose issuer is not https://<host>, or
- * whose attestation type is not sevsnpvm. LK_EATTEST. */
-LK_CHECK enum lk_code lk_maa_token_check(struct lk_slice jwt, const char *host,
-    struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out,
-    struct lk_err *e);
+
+/* The runtime data of the SNP path: a JWK set with the wrapping key (RFC 7517; kid: its RFC 7638
+ * thumbprint), and beside it the member "latchkey" with "boot-nonce" and, where config is not
+ * empty, "config", which a release policy sees as x-ms-runtime.latchkey.config. Built once, hashed
+ * once, sent as it is. */
+LK_CHECK enum lk_code lk_maa_runtime(const struct lk_pub *key, const char *kid,
+    struct lk_slice nonce, struct lk_slice config, struct lk_buf *out, struct lk_err *e);
+/* "/attest/SevSnpVm?api-version=..." */
+void lk_maa_snp_target(const struct lk_maa_snp *ev, struct lk_buf *out);
+/* initTimeData goes as JSON if it is JSON, else as Binary; never a draft policy. */
+LK_CHECK enum lk_code lk_maa_snp_body(
+    const struct lk_maa_snp *ev, struct lk_buf *scratch, struct lk_buf *out, struct lk_err *e);
+/* {"token": JWT}: of the form of a compact JWS, at most LK_TOKEN_MAX; points into `store`. */
+LK_CHECK enum lk_code lk_maa_snp_parse(
+    const struct lk_http_rsp *rsp, struct lk_buf *store, struct lk_slice *jwt, struct lk_err *e);
+
+/* The path a token came by: where its nonce and its hardware's claims are. */
+enum lk_maa_path { LK_MAA_GUEST, LK_MAA_SNP };
+/* Refuses a token whose first encryption key in x-ms-runtime.keys is not (key_n, 65537), which does
+ * not carry our nonce (LK_MAA_GUEST: client payload, base64 of it; LK_MAA_SNP:
+ * x-ms-runtime.latchkey.boot-nonce as it is, and "nonce" if that is there), whose issuer is not
+ * https://<host>, or whose attestation type is not sevsnpvm. LK_EATTEST. */
+LK_CHECK enum lk_code lk_maa_token_check(enum lk_maa_path path, struct lk_slice jwt,
+    const char *host, struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch,
+    struct lk_maa_claims *out, struct lk_err *e);
 
 /* An error answer of Key Vault, Managed HSM or MAA as an error value: code, inner code, message,
  * request id, and the remedy where the meaning is known (the four meanings of 403; protocol notes 3

@@ -20,6 +20,7 @@ struct lk_release_ask {
 	enum lk_enc enc;
 	struct lk_slice wrap_kid; /* kid of our wrapping key, compared with key_hsm's header; empty:
 				     not compared */
+	size_t block; /* length of the RSA block in front of the ciphertext: 256, 384, 512 */
 };
 
 struct lk_released {
@@ -33,7 +34,7 @@ LK_CHECK enum lk_code lk_vault_body(
     const struct lk_release_ask *ask, struct lk_buf *out, struct lk_err *e);
 /* Verify the JWS (chain to roots for the key's host), then: request.kid and response kid name our
  * key (and version, if we named one), request.nonce is ours, enc is what was asked (key_hsm header
- * and request; a weaker or other one is refused by name), key_hsm, ciphertext length = 256 + 8k
+ * and request; a weaker or other one is refused by name), key_hsm, ciphertext length = block + 8k
  * with k >= 2. `store` needs 64 KiB. */
 LK_CHECK enum lk_code lk_vault_parse(const struct lk_http_rsp *rsp,
     const struct lk_release_ask *ask, const struct lk_roots *roots, struct lk_buf *store,

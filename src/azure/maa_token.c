@@ -94,6 +94,25 @@ static enum lk_code check_nonce(
 	return c;
 }
 
+/* The report vouches for the one in the runtime data; the service's own echo is optional. */
+static enum lk_code check_bound_nonce(
+    const struct lk_json *j, struct lk_slice nonce, struct lk_err *e)
+{
+	struct lk_json echo;
+	struct lk_slice got;
+	struct lk_err ignored;
+
+	enum lk_code c = lk_json_str(j, "x-ms-runtime.latchkey.boot-nonce", &got, e);
+	if (c == LK_OK && !lk_slice_eq(got, nonce))
+		c = lk_fail(e, LK_EATTEST, "another nonce than ours");
+	if (c != LK_OK || lk_json_member(j, "nonce", &echo, &ignored) == LK_EABSENT)
+		return c;
+	c = lk_json_str(j, "nonce", &got, e);
+	if (c == LK_OK && !lk_slice_eq(got, nonce))
+		c = lk_fail(e, LK_EATTEST, "another nonce than ours");
+	return c;
+}
+
 static enum lk_code check_issuer(
     const struct lk_json *j, const char *host, struct lk_maa_claims *out, struct lk_err *e)
 {
@@ -177,8 +196,9 @@ static void summarise(const struct lk_json *j, struct lk_maa_claims *out)
 	out->summary[b.n] = '\0';
 }
 
-static enum lk_code check(const struct lk_json *j, const char *host, struct lk_slice key_n,
-    struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out, struct lk_err *e)
+static enum lk_code check(const struct lk_json *j, enum lk_maa_path path, const char *host,
+    struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out,
+    struct lk_err *e)
 {
 	enum lk_code c = check_issuer(j, host, out, e);
 	if (c == LK_OK)
@@ -186,7 +206,8 @@ static enum lk_code check(const struct lk_json *j, const char *host, struct lk_s
 	if (c == LK_OK)
 		c = check_key(j, key_n, scratch, e);
 	if (c == LK_OK)
-		c = check_nonce(j, nonce, scratch, e);
+		c = path == LK_MAA_SNP ? check_bound_nonce(j, nonce, e)
+				       : check_nonce(j, nonce, scratch, e);
 	if (c == LK_OK)
 		c = lk_json_int(j, "exp", 0, EXPIRY_MAX, &out->expires, e);
 	if (c == LK_OK)
@@ -194,8 +215,9 @@ static enum lk_code check(const struct lk_json *j, const char *host, struct lk_s
 	return c;
 }
 
-enum lk_code lk_maa_token_check(struct lk_slice jwt, const char *host, struct lk_slice key_n,
-    struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out, struct lk_err *e)
+enum lk_code lk_maa_token_check(enum lk_maa_path path, struct lk_slice jwt, const char *host,
+    struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out,
+    struct lk_err *e)
 {
 	struct lk_jwt parts;
 	struct lk_json j;
@@ -213,7 +235,7 @@ enum lk_code lk_maa_token_check(struct lk_slice jwt, const char *host, struct lk
 		c = lk_json_parse(
 		    lk_slice_of(scratch->p + at, scratch->n - at), toks, TOKENS, &j, e);
 	if (c == LK_OK)
-		c = check(&j, host, key_n, nonce, scratch, out, e);
+		c = check(&j, path, host, key_n, nonce, scratch, out, e);
 	if (c == LK_EABSENT) /* a claim that every token of ours has */
 		e->code = c = LK_EATTEST;
 	return c;

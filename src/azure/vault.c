@@ -14,7 +14,6 @@
 
 #define TOKENS         64
 #define PAYLOAD_TOKENS 512
-#define RSA_BLOCK      256 /* our wrapping key is RSA-2048 */
 #define KWP_MIN        16
 #define KEY            "response.key.key"
 
@@ -161,7 +160,7 @@ static enum lk_code read_hsm(struct lk_slice text, const struct lk_release_ask *
 		c = lk_azure_bytes(&j, "ciphertext", false, store, ciphertext, e);
 	if (c != LK_OK)
 		return c;
-	if (ciphertext->n < RSA_BLOCK + KWP_MIN || (ciphertext->n - RSA_BLOCK) % 8 != 0)
+	if (ciphertext->n < ask->block + KWP_MIN || (ciphertext->n - ask->block) % 8 != 0)
 		return lk_fail(e, LK_EPROTO, "ciphertext: %zu bytes", ciphertext->n);
 	return LK_OK;
 }

@@ -78,8 +78,8 @@ static enum lk_code wall_clock(struct probe *p, struct lk_err *e)
 	char text[32] = "";
 
 	if (gmtime_r(&t, &tm) != NULL)
-		(void)lk_fmt(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d",
-		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+		(void)lk_fmt(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year + 1900,
+		    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	if (w.below_build) {
 		(void)lk_fail(e, LK_ECONF,
 		    "the machine's clock is before this program was built; %s UTC is used", text);
@@ -161,7 +161,7 @@ static enum lk_code ask_imds(struct probe *p, bool bearer, struct lk_err *e)
 	    .disk_fd = -1,
 	    .deadline = lk_deadline_in((int64_t)p->conf->timeout_s * 1000)};
 	static struct lk_key_url url;
-	struct lk_slice token = {NULL, 0};
+	struct lk_slice token = {NULL, 0}, none = {NULL, 0};
 	struct lk_certs certs = {0};
 	struct lk_courier c;
 
@@ -175,7 +175,8 @@ static enum lk_code ask_imds(struct probe *p, bool bearer, struct lk_err *e)
 			LK_OK &&
 		    lk_wait_bearer(&c, &b, &token, e) == LK_OK)
 			say(p, "token of %zu bytes for %s", token.n, resource);
-	} else if (lk_ask_certs(&c, e) == LK_OK && lk_wait_certs(&c, &b, &certs, e) == LK_OK) {
+	} else if (lk_ask_certs(&c, LK_CERTS_THIM, none, none, &b, e) == LK_OK &&
+		   lk_wait_certs(&c, &b, &certs, e) == LK_OK) {
 		say(p, "platform certificates, TCB %016llx", (unsigned long long)certs.tcbm);
 	}
 	lk_courier_stop(&c);

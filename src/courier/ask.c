@@ -20,9 +20,13 @@ static bool all_in(struct lk_slice s, uint8_t lo, uint8_t hi)
 
 /* ---- metadata service */
 
-enum lk_code lk_ask_certs(struct lk_courier *c, struct lk_err *e)
+enum lk_code lk_ask_certs(struct lk_courier *c, enum lk_certs_from from, struct lk_slice report,
+    struct lk_slice data, struct lk_buf *scratch, struct lk_err *e)
 {
-	return lk_courier_ask(c, LK_F_CERTS, NULL, e);
+	lk_frame_u32(scratch, (uint32_t)from);
+	lk_frame_field(scratch, report);
+	lk_frame_field(scratch, data);
+	return lk_courier_ask(c, LK_F_CERTS, scratch, e);
 }
 
 enum lk_code lk_wait_certs(
@@ -119,13 +123,15 @@ enum lk_code lk_wait_envelope(
 	return rc;
 }
 
-enum lk_code lk_token_check(struct lk_courier *c, struct lk_slice jwt, struct lk_slice key_n,
-    struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out, struct lk_err *e)
+enum lk_code lk_token_check(struct lk_courier *c, enum lk_maa_path path, struct lk_slice jwt,
+    struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out,
+    struct lk_err *e)
 {
 	struct lk_frame_reader r;
 	const size_t mark = scratch->n;
 
 	memset(out, 0, sizeof(*out));
+	lk_frame_u32(scratch, (uint32_t)path);
 	lk_frame_field(scratch, jwt);
 	lk_frame_field(scratch, key_n);
 	lk_frame_field(scratch, nonce);
@@ -156,6 +162,7 @@ enum lk_code lk_ask_release(struct lk_courier *c, const struct lk_release_wire *
 	lk_frame_field(scratch, ask->nonce);
 	lk_frame_u32(scratch, (uint32_t)ask->enc);
 	lk_frame_field(scratch, ask->wrap_kid);
+	lk_frame_u32(scratch, (uint32_t)ask->block);
 	return lk_courier_ask(c, LK_F_RELEASE, scratch, e);
 }
 
@@ -174,8 +181,8 @@ static bool pub_ok(uint32_t kty, uint32_t curve, struct lk_slice n, struct lk_sl
 	}
 }
 
-enum lk_code lk_wait_released(
-    struct lk_courier *c, struct lk_buf *store, struct lk_released *out, struct lk_err *e)
+enum lk_code lk_wait_released(struct lk_courier *c, size_t block, struct lk_buf *store,
+    struct lk_released *out, struct lk_err *e)
 {
 	struct lk_frame_reader r;
 	enum lk_code rc = lk_courier_wait(c, LK_F_RELEASED, store, &r, e);
@@ -192,9 +199,9 @@ enum lk_code lk_wait_released(
 		return rc;
 	if (!pub_ok(kty, curve, n, exp))
 		return lk_fail(e, LK_EPROTO, "released key: a public key that cannot be one");
-	/* 256 bytes for the TPM, then whole blocks of RFC 5649, two at least. */
-	if (out->ciphertext.n < 256 + 16 || out->ciphertext.n % 8 != 0 ||
-	    out->ciphertext.n > 256 + LK_SECRET_MAX)
+	/* One block for our RSA key, then whole blocks of RFC 5649, two at least. */
+	if (out->ciphertext.n < block + 16 || out->ciphertext.n % 8 != 0 ||
+	    out->ciphertext.n > block + LK_SECRET_MAX)
 		return lk_fail(
 		    e, LK_EPROTO, "released key: %zu bytes of ciphertext", out->ciphertext.n);
 	out->pub.kty = (enum lk_kty)kty;

@@ -29,7 +29,12 @@ static enum lk_code serve_certs(struct lk_serve *s, struct lk_frame_reader *in, 
 	struct lk_certs certs;
 
 	memset(&certs, 0, sizeof(certs));
+	const uint32_t from = lk_frame_take_u32(in);
+	(void)lk_frame_take(in, LK_FRAME_MAX); /* report */
+	(void)lk_frame_take(in, LK_FRAME_MAX); /* data */
 	enum lk_code rc = lk_frame_done(in, "certs", e);
+	if (rc == LK_OK && from != LK_CERTS_THIM)
+		rc = lk_fail(e, LK_EBUG, "certificates from %u", (unsigned)from);
 	if (rc != LK_OK)
 		return rc;
 	lk_imds_certs_target(&target);

@@ -81,14 +81,18 @@ static enum lk_code serve_check(struct lk_serve *s, struct lk_frame_reader *in, 
 {
 	struct lk_buf scratch = LK_BUF(lk_room.parsed), reply = LK_BUF(lk_room.reply);
 	struct lk_maa_claims claims;
+	const uint32_t path = lk_frame_take_u32(in);
 	struct lk_slice jwt = lk_frame_take(in, LK_TOKEN_MAX);
 	struct lk_slice key_n = lk_frame_take(in, LK_RSA_MAX);
 	struct lk_slice nonce = lk_frame_take(in, 256);
 	enum lk_code rc = lk_frame_done(in, "token check", e);
 
 	memset(&claims, 0, sizeof(claims));
+	if (rc == LK_OK && path > LK_MAA_SNP)
+		rc = lk_fail(e, LK_EBUG, "token check: path %u", (unsigned)path);
 	if (rc == LK_OK)
-		rc = lk_maa_token_check(jwt, s->conf->host, key_n, nonce, &scratch, &claims, e);
+		rc = lk_maa_token_check(
+		    (enum lk_maa_path)path, jwt, s->conf->host, key_n, nonce, &scratch, &claims, e);
 	if (rc != LK_OK)
 		return lk_err_prefix(e, "the attestation token");
 	lk_frame_field(&reply, lk_slice_str(claims.issuer));

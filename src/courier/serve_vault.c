@@ -43,9 +43,12 @@ static enum lk_code take_ask(const struct lk_serve *s, struct lk_frame_reader *i
 	release.ask.nonce = lk_frame_take(in, 256);
 	const uint32_t enc = lk_frame_take_u32(in);
 	release.ask.wrap_kid = lk_frame_take(in, 256);
+	release.ask.block = lk_frame_take_u32(in);
 	enum lk_code rc = lk_frame_done(in, "release", e);
 	if (rc == LK_OK && enc > LK_ENC_SHA1)
 		rc = lk_fail(e, LK_EBUG, "release: wrapping of kind %u", (unsigned)enc);
+	if (rc == LK_OK && (release.ask.block < 256 || release.ask.block > LK_RSA_MAX))
+		rc = lk_fail(e, LK_EBUG, "release: a wrapping key of %zu bytes", release.ask.block);
 	if (rc != LK_OK)
 		return rc;
 	release.ask.enc = (enum lk_enc)enc;

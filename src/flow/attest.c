@@ -140,7 +140,7 @@ static enum lk_code check_token(struct lk_run *r, struct lk_err *e)
 
 	for (;;) {
 		struct lk_buf b = lk_run_frame(r);
-		enum lk_code rc = lk_token_check(&r->c[LK_PEER_MAA], r->jwt,
+		enum lk_code rc = lk_token_check(&r->c[LK_PEER_MAA], LK_MAA_GUEST, r->jwt,
 		    lk_slice_of(ev->tpm.key_n, sizeof(ev->tpm.key_n)), ev->maa.nonce, &b,
 		    &r->claims, e);
 

@@ -26,6 +26,7 @@ static enum lk_code ask_vault(struct lk_run *r, struct lk_released *got, struct 
 	    .nonce = lk_slice_str(nonce),
 	    .wrap_kid = {NULL, 0}, /* what the TPM opens was wrapped to its key */
 	    .enc = r->conf->enc,
+	    .block = 256,
 	};
 	for (;;) {
 		struct lk_buf b = lk_run_frame(r);
@@ -33,7 +34,7 @@ static enum lk_code ask_vault(struct lk_run *r, struct lk_released *got, struct 
 		rc = lk_ask_release(c, &ask, &b, e);
 		b = lk_run_frame(r);
 		if (rc == LK_OK)
-			rc = lk_wait_released(c, &b, got, e);
+			rc = lk_wait_released(c, ask.block, &b, got, e);
 		if (rc != LK_OK && lk_run_revive(r, LK_PEER_VAULT, e))
 			continue;
 		if (rc == LK_OK) {

@@ -85,10 +85,12 @@ bool lk_run_revive(struct lk_run *r, enum lk_peer p, struct lk_err *e)
 enum lk_code lk_run_ask_imds(struct lk_run *r, struct lk_err *e)
 {
 	struct lk_courier *c = &r->c[LK_PEER_IMDS];
+	struct lk_buf b = lk_run_frame(r);
 	enum lk_code rc = LK_OK;
 
 	if (r->certs_asked)
-		rc = lk_ask_certs(c, e);
+		rc = lk_ask_certs(c, LK_CERTS_THIM, (struct lk_slice){NULL, 0},
+		    (struct lk_slice){NULL, 0}, &b, e);
 	if (rc == LK_OK && r->bearer_asked)
 		rc = lk_ask_bearer(c, lk_imds_resource(r->key.url.host), r->conf->identity,
 		    r->conf->identity_id, e);

@@ -297,7 +297,7 @@ static enum lk_code released_of(uint32_t kty, uint32_t curve, size_t n, size_t e
 	lk_frame_field(&b, LK_S("https://v/keys/k/1"));
 	lk_frame_field(&b, lk_slice_of(zero, ct));
 	say(LK_F_RELEASED, &b);
-	enum lk_code rc = lk_wait_released(&c, &s, &got, &e);
+	enum lk_code rc = lk_wait_released(&c, 256, &s, &got, &e);
 	stop_liar(&c);
 	return rc;
 }

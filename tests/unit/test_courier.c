@@ -179,7 +179,9 @@ T(a_question_for_another_courier_is_an_error_not_an_end)
 	struct lk_certs certs;
 
 	NEED(start_disk(&c, &e));
-	EQ_CODE(LK_OK, lk_ask_certs(&c, &e));
+	struct lk_slice none = {NULL, 0};
+	EQ_CODE(LK_OK, lk_ask_certs(&c, LK_CERTS_THIM, none, none, &s, &e));
+	s = store();
 	EQ_CODE(LK_EBUG, lk_wait_certs(&c, &s, &certs, &e));
 	OK(!e.retry);
 	EQ_CODE(LK_OK, lk_courier_ask(&c, LK_F_TOKENS, NULL, &e));

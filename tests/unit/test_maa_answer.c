@@ -186,8 +186,8 @@ static enum lk_code check(const char *payload)
 
 	(void)snprintf(jwt, sizeof(jwt), "e30.%s.AAAA", encode(text(payload), true));
 	memset(&err, 0, sizeof(err));
-	return lk_maa_token_check(text(jwt), "m.example", lk_slice_of(key, sizeof(key)),
-	    text("a nonce of ours, ok"), &scratch, &claims, &err);
+	return lk_maa_token_check(LK_MAA_GUEST, text(jwt), "m.example",
+	    lk_slice_of(key, sizeof(key)), text("a nonce of ours, ok"), &scratch, &claims, &err);
 }
 
 T(takes_our_token)
@@ -258,13 +258,13 @@ T(refuses_no_token)
 	struct lk_buf scratch = LK_BUF(store_bytes);
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		EQ_CODE(LK_EPROTO, lk_maa_token_check(text(bad[i]), "m.example", text("n"),
-				       text("o"), &scratch, &claims, &err));
+		EQ_CODE(LK_EPROTO, lk_maa_token_check(LK_MAA_GUEST, text(bad[i]), "m.example",
+				       text("n"), text("o"), &scratch, &claims, &err));
 	/* Nothing to compare with would match nothing. */
-	EQ_CODE(LK_EBUG, lk_maa_token_check(text("e30.e30.AAAA"), "m.example", text(""), text("o"),
-			     &scratch, &claims, &err));
-	EQ_CODE(LK_EBUG, lk_maa_token_check(text("e30.e30.AAAA"), "m.example", text("n"), text(""),
-			     &scratch, &claims, &err));
+	EQ_CODE(LK_EBUG, lk_maa_token_check(LK_MAA_GUEST, text("e30.e30.AAAA"), "m.example",
+			     text(""), text("o"), &scratch, &claims, &err));
+	EQ_CODE(LK_EBUG, lk_maa_token_check(LK_MAA_GUEST, text("e30.e30.AAAA"), "m.example",
+			     text("n"), text(""), &scratch, &claims, &err));
 }
 
 T(cuts_the_summary)

@@ -28,6 +28,7 @@ static struct lk_release_ask ask(const char *url)
 	    .token = text("e30.e30.AAAA"),
 	    .nonce = text("our-nonce"),
 	    .enc = LK_ENC_SHA256,
+	    .block = 256,
 	    .wrap_kid = text("T"),
 	};
 }
