@@ -47,6 +47,7 @@
 #define MBEDTLS_SHA512_SMALLER
 #define MBEDTLS_BIGNUM_C
 #define MBEDTLS_RSA_C
+#define MBEDTLS_GENPRIME /* the SNP path's own RSA key */
 #define MBEDTLS_PKCS1_V15
 #define MBEDTLS_PKCS1_V21
 #define MBEDTLS_ECP_C
