@@ -50,7 +50,7 @@ LK_CHECK enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct
  * the machine where one enrols (device, tpm, event-log, cryptsetup) are not written: the one that
  * boots may be another. */
 void lk_opts_write(const struct lk_conf *conf, struct lk_buf *out);
-/* Lines for --help. */
+/* The part of --help about options: those that a file may hold, then the others. */
 void lk_opts_help(bool ctl, struct lk_buf *out);
 
 #endif

@@ -14,6 +14,9 @@
 /* Read the header behind disk_fd in a courier of its own (LK_PEER_DISK) that ends with the call. */
 LK_CHECK enum lk_code lk_disk_header(
     int disk_fd, lk_time deadline, struct lk_luks2 *out, struct lk_err *e);
+/* Does the configuration pin all that a boot must not take from the disk? LK_ECONF names the first
+ * that is missing. Before anything is started. */
+LK_CHECK enum lk_code lk_unlock_ready(const struct lk_conf *conf, struct lk_err *e);
 /* Does the binding say what the configuration pins? LK_ETRUST names the field and both values. */
 LK_CHECK enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h,
     const struct lk_binding **out, struct lk_err *e);

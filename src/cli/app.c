@@ -49,8 +49,6 @@ static void usage(const char *program, const char *about, const struct lk_verb *
 		lk_fmt(left, sizeof(left), "%s %s", verbs[i].name, verbs[i].operands);
 		lk_buf_fmt(&out, "  %-20s %s\n", left, verbs[i].help);
 	}
-	lk_buf_str(&out, "\noptions (the first fourteen may stand in " LK_CONF_DIR
-			 "/NAME.conf as `name = value`):\n");
 	lk_opts_help(strcmp(program, "latchkeyctl") == 0, &out);
 	lk_buf_str(&out,
 	    "\nexit status: 0 done, 64 usage, 65 bad data from a service, 69 unavailable,\n"

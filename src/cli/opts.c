@@ -223,14 +223,23 @@ static void help_line(
 	lk_buf_fmt(out, "  %-20s %s\n", left, help);
 }
 
-void lk_opts_help(bool ctl, struct lk_buf *out)
+static void help_rows(bool ctl, unsigned in_file, struct lk_buf *out)
 {
 	for (size_t i = 0; i < lk_opt_count; i++) {
 		const struct lk_opt *o = &lk_opt_table[i];
 
-		if (ctl || (o->flags & LK_OPT_CTL) == 0)
+		if ((o->flags & LK_OPT_FILE) == in_file && (ctl || (o->flags & LK_OPT_CTL) == 0))
 			help_line(o->name, o->value, o->help, out);
 	}
+}
+
+void lk_opts_help(bool ctl, struct lk_buf *out)
+{
+	lk_buf_str(
+	    out, "\noptions that " LK_CONF_DIR "/NAME.conf may hold as `name = value`, too:\n");
+	help_rows(ctl, LK_OPT_FILE, out);
+	lk_buf_str(out, "\noptions of the command line alone:\n");
+	help_rows(ctl, 0, out);
 	for (size_t i = 0; i < own.n; i++)
 		help_line(own.row[i].name, own.row[i].value, own.row[i].help, out);
 }

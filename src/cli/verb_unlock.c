@@ -14,20 +14,6 @@
 #include "lk/log.h"
 #include "lk/unlock.h"
 
-/* What a boot trusts comes from here, so nothing may be missing. */
-LK_CHECK static enum lk_code need_pins(const struct lk_conf *c, struct lk_err *e)
-{
-	const char *missing = c->uuid[0] == '\0'     ? "uuid"
-			      : c->key[0] == '\0'    ? "key"
-			      : c->attest[0] == '\0' ? "attest"
-						     : NULL;
-
-	if (missing == NULL)
-		return LK_OK;
-	(void)lk_fail(e, LK_ECONF, "volume %s: the configuration pins no %s", c->name, missing);
-	return lk_hint(e, "bind the volume with latchkeyctl enroll, and rebuild the initramfs");
-}
-
 /* What to do with the key, once it is there. */
 typedef enum lk_code (*use_key)(const struct lk_conf *conf, const char *device, uint32_t slot,
     const struct lk_secret *key, lk_time deadline, struct lk_err *e);
@@ -41,7 +27,7 @@ LK_CHECK static enum lk_code with_key(
 	int fd = -1;
 	enum lk_code rc;
 
-	if (need_pins(conf, e) != LK_OK || lk_app_start(conf, true, run, e) != LK_OK)
+	if (lk_unlock_ready(conf, e) != LK_OK || lk_app_start(conf, true, run, e) != LK_OK)
 		return e->code;
 	lk_log(LK_LOG_INFO, "volume %s: asking for %s, attested by %s", conf->name, conf->key,
 	    conf->attest);

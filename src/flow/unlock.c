@@ -87,7 +87,7 @@ static enum lk_code check_binding(
 	return rc;
 }
 
-static enum lk_code need_pins(const struct lk_conf *conf, struct lk_err *e)
+enum lk_code lk_unlock_ready(const struct lk_conf *conf, struct lk_err *e)
 {
 	const char *missing = !conf->uuid[0]     ? "uuid"
 			      : !conf->key[0]    ? "key"
@@ -96,15 +96,17 @@ static enum lk_code need_pins(const struct lk_conf *conf, struct lk_err *e)
 
 	if (!missing)
 		return LK_OK;
-	(void)lk_fail(e, LK_ECONF, "volume %s: %s is not pinned", conf->name, missing);
-	return lk_hint(e, "set %s in /etc/latchkey/%s.conf: the disk alone is not believed",
+	(void)lk_fail(e, LK_ECONF, "the configuration pins no %s", missing);
+	return lk_hint(e,
+	    "bind the volume with latchkeyctl enroll, or set %s in /etc/latchkey/%s.conf; rebuild "
+	    "the initramfs",
 	    missing, conf->name);
 }
 
 enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h,
     const struct lk_binding **out, struct lk_err *e)
 {
-	enum lk_code rc = need_pins(conf, e);
+	enum lk_code rc = lk_unlock_ready(conf, e);
 
 	*out = NULL;
 	if (rc != LK_OK)

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "app.h"
+#include "lk/fmt.h"
 #include "opts_table.h"
 
 static struct lk_args a;
@@ -186,6 +187,18 @@ T(help_names_every_file_setting)
 	lk_buf_byte(&text, 0);
 	OK(strstr((char *)store, "--timeout SECONDS") != NULL);
 	OK(strstr((char *)store, "--key-file") == NULL);
+	const char *second = strstr((char *)store, "\noptions of the command line alone:\n");
+	OK(second != NULL);
+	for (size_t i = 0; i < lk_opt_count; i++) {
+		char line[40];
+		lk_fmt(line, sizeof(line), "\n  --%s ", lk_opt_table[i].name);
+		const char *at = strstr((char *)store, line);
+		if ((lk_opt_table[i].flags & LK_OPT_CTL) != 0)
+			OK(at == NULL);
+		else
+			OK(at != NULL &&
+			    (at < second) == ((lk_opt_table[i].flags & LK_OPT_FILE) != 0));
+	}
 }
 
 static struct lk_conf os_of(const char *text)

@@ -167,7 +167,11 @@ T(a_missing_pin_is_a_matter_of_configuration)
 	sample();
 	conf.attest[0] = '\0';
 	EQ_CODE(LK_ECONF, pins(&e));
+	EQ_S(e.msg, "the configuration pins no attest");
 	OK(strstr(e.hint, "/etc/latchkey/root.conf") != NULL);
+	EQ_CODE(LK_ECONF, lk_unlock_ready(&conf, &e));
+	sample();
+	EQ_CODE(LK_OK, lk_unlock_ready(&conf, &e));
 }
 
 T(a_disk_without_a_token_says_so)
