@@ -1,4 +1,4 @@
-#include "pem.h"
+#include "lk/pem.h"
 
 #include "lk/b64.h"
 

@@ -7,7 +7,7 @@
 
 #include "lk/fmt.h"
 #include "lk/log.h"
-#include "pem.h"
+#include "lk/pem.h"
 
 #define SAN_DNS (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 2) /* dNSName */
 
