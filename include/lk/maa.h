@@ -10,10 +10,17 @@
 
 #include "lk/http.h"
 #include "lk/json.h"
+#include "lk/key.h"
 #include "lk/url.h"
 
 #define LK_TOKEN_MAX     32768
 #define LK_EVENT_LOG_MAX ((size_t)128 * 1024)
+
+#define LK_RUNTIME_MAX      2048 /* lk_maa_runtime of an RSA-4096 key takes less */
+#define LK_INIT_DATA_MAX    ((size_t)64 * 1024)
+#define LK_ENDORSEMENTS_MAX ((size_t)64 * 1024)
+#define LK_MAA_API_MIN      4
+#define LK_MAA_API_MAX      24
 
 struct lk_maa_evidence {
 	struct lk_slice nonce;           /* base64url text, 22 characters or more */
@@ -65,12 +72,17 @@ LK_CHECK enum lk_code lk_maa_parse(const struct lk_http_rsp *rsp, struct lk_buf 
 /* The runtime data of the SNP path: a JWK set with the wrapping key (RFC 7517; kid: its RFC 7638
  * thumbprint), and beside it the member "latchkey" with "boot-nonce" and, where config is not
  * empty, "config", which a release policy sees as x-ms-runtime.latchkey.config. Built once, hashed
- * once, sent as it is. */
+ * once, sent as it is. nonce: base64url text, 22 to 256 characters; config: at most 128 of the same
+ * alphabet, so hexadecimal will do. At most LK_RUNTIME_MAX. LK_EBUG: not such a key, kid, nonce. */
 LK_CHECK enum lk_code lk_maa_runtime(const struct lk_pub *key, const char *kid,
     struct lk_slice nonce, struct lk_slice config, struct lk_buf *out, struct lk_err *e);
+/* 4 to 24 of 0-9, a-z, hyphen and dot. */
+bool lk_maa_api_ok(struct lk_slice version);
 /* "/attest/SevSnpVm?api-version=..." */
 void lk_maa_snp_target(const struct lk_maa_snp *ev, struct lk_buf *out);
-/* initTimeData goes as JSON if it is JSON, else as Binary; never a draft policy. */
+/* initTimeData goes as JSON if it is a JSON object, else as Binary; never a draft policy. The four
+ * parts together are at most 144 KiB, for which scratch needs 232 KiB and out 320 KiB. LK_ECONF:
+ * not an api-version. LK_EATTEST, LK_ELIMIT: a part is missing, or too long. */
 LK_CHECK enum lk_code lk_maa_snp_body(
     const struct lk_maa_snp *ev, struct lk_buf *scratch, struct lk_buf *out, struct lk_err *e);
 /* {"token": JWT}: of the form of a compact JWS, at most LK_TOKEN_MAX; points into `store`. */

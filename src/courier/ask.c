@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lk/courier.h"
+#include "lk/jwt.h"
 
 static struct lk_buf small(uint8_t *p, size_t cap)
 {
@@ -120,6 +121,38 @@ enum lk_code lk_wait_envelope(
 	if (rc == LK_OK && (out->inner_key.n != 256 || out->iv.n == 0 || out->tag.n != 16 ||
 			       out->ciphertext.n == 0))
 		rc = lk_fail(e, LK_EPROTO, "sealed token: a part of the wrong length");
+	return rc;
+}
+
+enum lk_code lk_ask_attest_snp(
+    struct lk_courier *c, const struct lk_maa_snp *ev, struct lk_buf *scratch, struct lk_err *e)
+{
+	lk_frame_field(scratch, ev->api_version);
+	lk_frame_field(scratch, ev->nonce);
+	lk_frame_field(scratch, ev->report);
+	lk_frame_field(scratch, ev->certs_pem);
+	lk_frame_field(scratch, ev->runtime);
+	lk_frame_field(scratch, ev->init_data);
+	lk_frame_field(scratch, ev->endorsements);
+	return lk_courier_ask(c, LK_F_ATTEST_SNP, scratch, e);
+}
+
+enum lk_code lk_wait_token(
+    struct lk_courier *c, struct lk_buf *store, struct lk_slice *jwt, struct lk_err *e)
+{
+	struct lk_frame_reader r;
+	struct lk_jwt parts;
+	enum lk_code rc = lk_courier_wait(c, LK_F_TOKEN, store, &r, e);
+
+	*jwt = lk_slice_of(NULL, 0);
+	if (rc != LK_OK)
+		return rc;
+	struct lk_slice token = lk_frame_take(&r, LK_TOKEN_MAX);
+	rc = lk_frame_done(&r, "attestation token", e);
+	if (rc == LK_OK && lk_jwt_split(token, &parts, e) != LK_OK)
+		rc = lk_err_prefix(e, "attestation token");
+	if (rc == LK_OK)
+		*jwt = token;
 	return rc;
 }
 

@@ -47,7 +47,8 @@ static enum lk_code take_ask(const struct lk_serve *s, struct lk_frame_reader *i
 	enum lk_code rc = lk_frame_done(in, "release", e);
 	if (rc == LK_OK && enc > LK_ENC_SHA1)
 		rc = lk_fail(e, LK_EBUG, "release: wrapping of kind %u", (unsigned)enc);
-	if (rc == LK_OK && (release.ask.block < 256 || release.ask.block > LK_RSA_MAX))
+	if (rc == LK_OK && release.ask.block != 256 && release.ask.block != 384 &&
+	    release.ask.block != 512)
 		rc = lk_fail(e, LK_EBUG, "release: a wrapping key of %zu bytes", release.ask.block);
 	if (rc != LK_OK)
 		return rc;
