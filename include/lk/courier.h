@@ -2,8 +2,9 @@
  *
  * lk_courier_start forks; the child drops its privileges (unused uid and gid, no groups, no new
  * privileges, not dumpable, rlimits), closes every descriptor but its socket, connects to its one
- * peer at once, and serves frames until the keeper closes the socket. All that the network sends is
- * parsed there. Start couriers before any secret exists and before a device is opened.
+ * peer (attestation and vault: at once), and serves frames until the keeper closes the socket. All
+ * that the network sends is parsed there. Start couriers before any secret exists and before a
+ * device is opened.
  *
  * The keeper asks with lk_courier_ask and collects later with lk_courier_wait, so that couriers and
  * TPM work overlap. One question may be outstanding per courier, except that IMDS takes two in a
@@ -52,12 +53,16 @@ LK_CHECK enum lk_code lk_courier_wait(struct lk_courier *c, enum lk_frame want,
     struct lk_buf *store, struct lk_frame_reader *out, struct lk_err *e);
 
 /* Where a report's certificates come from. All four give the same answer, in which tcbm is that of
- * the VCEK; the report (1184 bytes) is needed for the table and for KDS. */
+ * the VCEK; the report (1184 bytes) is needed for the table and for KDS. Where it is given, a VCEK
+ * of another processor, or of another TCB than the answer itself says, is LK_EATTEST; whether the
+ * TCB is the report's is left to the caller. */
 enum lk_certs_from {
 	LK_CERTS_THIM,  /* the metadata service; data is empty */
 	LK_CERTS_FILE,  /* data: base64 of THIM's answer, as confidential containers have it */
 	LK_CERTS_TABLE, /* data: the host's table. LK_EABSENT: no VCEK (VLEK), ASK, ARK in it. These
-			   two ask nobody: any courier of kind LK_PEER_IMDS does them */
+			   two ask nobody: any courier of kind LK_PEER_IMDS does them, also one
+			   without a host; but answers come in the order of the questions, and one
+			   to the metadata service may take until the deadline */
 	LK_CERTS_KDS    /* AMD's key distribution service, by a courier of kind LK_PEER_KDS, for the
 			   chip and the reported TCB of the report; data is empty */
 };

@@ -25,9 +25,11 @@ enum lk_identity { LK_ID_SYSTEM, LK_ID_CLIENT, LK_ID_OBJECT, LK_ID_RESOURCE };
 
 void lk_imds_certs_target(struct lk_buf *out);
 /* vcekCert and certificateChain joined into `pem` (a newline between where missing); member names
- * in any case. */
+ * in any case. The second form is for the same document from elsewhere. */
 LK_CHECK enum lk_code lk_imds_certs_parse(
     const struct lk_http_rsp *rsp, struct lk_buf *pem, struct lk_certs *out, struct lk_err *e);
+LK_CHECK enum lk_code lk_imds_certs_json(
+    struct lk_slice json, struct lk_buf *pem, struct lk_certs *out, struct lk_err *e);
 
 /* The audience for a vault host, by suffix (vault.azure.net, managedhsm.azure.net, and the
  * sovereign clouds'), or NULL. */

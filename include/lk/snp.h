@@ -117,6 +117,13 @@ LK_CHECK enum lk_code lk_snp_certs_parse(
 LK_CHECK enum lk_code lk_snp_certs_pem(
     const struct lk_snp_certs *certs, uint32_t signer, struct lk_buf *out, struct lk_err *e);
 
+/* The TCB that the VCEK (VLEK, if that signed the report) is for, laid out as in this report: it is
+ * the right one if that is reported_tcb. No signature is checked. LK_EATTEST: the VCEK is of
+ * another processor than the report, where that names one, or an unknown key signed it. LK_EABSENT:
+ * there is no such certificate; LK_EPROTO. */
+LK_CHECK enum lk_code lk_snp_certs_tcb(
+    const struct lk_snp *report, const struct lk_snp_certs *certs, uint64_t *tcb, struct lk_err *e);
+
 /* ---- checking one, for diagnosis */
 
 struct lk_snp_root {

@@ -153,29 +153,36 @@ static enum lk_code read_tcbm(const struct lk_json *j, struct lk_certs *out, str
 	return LK_OK;
 }
 
-enum lk_code lk_imds_certs_parse(
-    const struct lk_http_rsp *rsp, struct lk_buf *pem, struct lk_certs *out, struct lk_err *e)
+enum lk_code lk_imds_certs_json(
+    struct lk_slice json, struct lk_buf *pem, struct lk_certs *out, struct lk_err *e)
 {
 	struct lk_json j;
 	size_t at = pem->n;
 
 	*out = (struct lk_certs){0};
-	if (rsp->status != 200)
-		return imds_error(rsp, e);
-	enum lk_code c = lk_azure_json(rsp, "metadata service", toks, TOKENS, &j, e);
-	if (c != LK_OK)
-		return c;
-	c = add_pem(&j, "vcekCert", pem, e);
+	enum lk_code c = lk_json_parse(json, toks, TOKENS, &j, e);
+	if (c == LK_OK)
+		c = add_pem(&j, "vcekCert", pem, e);
 	if (c == LK_OK)
 		c = add_pem(&j, "certificateChain", pem, e);
 	if (c == LK_OK)
 		c = read_tcbm(&j, out, e);
 	if (c == LK_OK && (pem->bad || pem->n - at > LK_CHAIN_PEM_MAX))
 		c = lk_fail(e, LK_ELIMIT, "certificates: too long");
-	if (c != LK_OK)
-		return lk_err_prefix(e, "metadata service");
-	out->pem = lk_slice_of(pem->p + at, pem->n - at);
-	return LK_OK;
+	if (c == LK_OK)
+		out->pem = lk_slice_of(pem->p + at, pem->n - at);
+	return c;
+}
+
+enum lk_code lk_imds_certs_parse(
+    const struct lk_http_rsp *rsp, struct lk_buf *pem, struct lk_certs *out, struct lk_err *e)
+{
+	*out = (struct lk_certs){0};
+	if (rsp->status != 200)
+		return imds_error(rsp, e);
+	enum lk_code c = rsp->json ? lk_imds_certs_json(rsp->body, pem, out, e)
+				   : lk_fail(e, LK_EPROTO, "the answer is not JSON");
+	return c == LK_OK ? c : lk_err_prefix(e, "metadata service");
 }
 
 /* ---- identity tokens */

@@ -324,7 +324,8 @@ int lk_serve_loop(int fd, const struct lk_courier_conf *conf, lk_serve_fn on_fra
 	enum lk_frame type;
 	struct lk_err e, sent;
 
-	if (conf->host[0] != '\0')
+	/* The others are asked at once, or for something that needs no peer, or perhaps never. */
+	if (conf->peer == LK_PEER_MAA || conf->peer == LK_PEER_VAULT)
 		connect_early(&s);
 	for (;;) {
 		struct lk_buf store = LK_BUF(lk_room.ask);

@@ -1,7 +1,8 @@
 /* serve.h - what all couriers share: the frame loop, the connection, the repeats.
  *
- * A courier connects as soon as it starts and keeps that connection for its first request; HTTP
- * requests close their connection, so every further one dials again. All of it runs in the child.
+ * A courier to the attestation service or the vault connects as soon as it starts and keeps that
+ * connection for its first request, others connect when they are asked; HTTP requests close their
+ * connection, so every further one dials again. All of it runs in the child.
  */
 #ifndef LK_SERVE_H
 #define LK_SERVE_H

@@ -1,7 +1,9 @@
-/* The courier to the metadata service: platform certificates, and the managed identity's token. */
+/* The courier to the metadata service: platform certificates, and the managed identity's token. It
+ * also reads what came from the host by other ways, since that is as little to be trusted. */
 #include <string.h>
 
-#include "serve.h"
+#include "lk/b64.h"
+#include "serve_certs.h"
 
 static enum lk_code parse_certs(void *ctx, const struct lk_http_rsp *rsp, struct lk_err *e)
 {
@@ -22,33 +24,76 @@ static enum lk_code parse_token(void *ctx, const struct lk_http_rsp *rsp, struct
 	return rc;
 }
 
-static enum lk_code serve_certs(struct lk_serve *s, struct lk_frame_reader *in, struct lk_err *e)
+static enum lk_code from_thim(
+    struct lk_serve *s, const struct lk_certs_ask *ask, struct lk_certs *out, struct lk_err *e)
 {
 	static const struct lk_retry retry = {.tries = 5, .pause_ms = 1000};
-	struct lk_buf target = LK_BUF(lk_room.request), reply = LK_BUF(lk_room.reply);
-	struct lk_certs certs;
+	struct lk_buf target = LK_BUF(lk_room.request);
 
-	memset(&certs, 0, sizeof(certs));
-	const uint32_t from = lk_frame_take_u32(in);
-	(void)lk_frame_take(in, LK_FRAME_MAX); /* report */
-	(void)lk_frame_take(in, LK_FRAME_MAX); /* data */
-	enum lk_code rc = lk_frame_done(in, "certs", e);
-	if (rc == LK_OK && from != LK_CERTS_THIM)
-		rc = lk_fail(e, LK_EBUG, "certificates from %u", (unsigned)from);
-	if (rc != LK_OK)
-		return rc;
 	lk_imds_certs_target(&target);
 	const struct lk_http_req req = {.method = "GET",
 	    .host = s->conf->host,
 	    .target = lk_slice_buf(&target),
 	    .metadata = true};
-	rc = lk_serve_request(s, &req, &retry, parse_certs, &certs, e);
+	enum lk_code rc = lk_serve_request(s, &req, &retry, parse_certs, out, e);
+	if (rc == LK_OK)
+		rc = lk_certs_compare(ask, out, e);
+	return rc == LK_OK ? rc : lk_err_prefix(e, "platform certificates");
+}
+
+/* Padded or not, with line ends anywhere. */
+static enum lk_code from_file(
+    const struct lk_certs_ask *ask, struct lk_certs *out, struct lk_err *e)
+{
+	struct lk_buf text = LK_BUF(lk_room.scratch), json = LK_BUF(lk_room.response);
+	struct lk_buf pem = LK_BUF(lk_room.parsed);
+
+	for (size_t i = 0; i < ask->data.n; i++) {
+		const uint8_t ch = ask->data.p[i];
+
+		if (ch != '\n' && ch != '\r' && ch != ' ' && ch != '\t')
+			lk_buf_byte(&text, ch);
+	}
+	while (text.n % 4 != 0)
+		lk_buf_byte(&text, '=');
+	enum lk_code rc = lk_b64_decode(lk_slice_buf(&text), &json, e);
+	if (rc == LK_OK)
+		rc = lk_imds_certs_json(lk_slice_buf(&json), &pem, out, e);
+	if (rc == LK_OK)
+		rc = lk_certs_compare(ask, out, e);
+	return rc == LK_OK ? rc : lk_err_prefix(e, "the file of platform certificates");
+}
+
+static enum lk_code from_table(
+    const struct lk_certs_ask *ask, struct lk_certs *out, struct lk_err *e)
+{
+	struct lk_snp_certs der;
+	enum lk_code rc = lk_snp_certs_parse(ask->data, &der, e);
+
 	if (rc != LK_OK)
-		return lk_err_prefix(e, "platform certificates");
-	lk_frame_field(&reply, certs.pem);
-	lk_frame_u64(&reply, certs.tcbm);
-	lk_frame_u32(&reply, certs.has_tcbm);
-	return lk_serve_reply(s, LK_F_CERTS_OK, &reply, e);
+		return rc;
+	rc = lk_certs_of_der(ask, &der, out, e);
+	return rc == LK_OK ? rc : lk_err_prefix(e, "the host's certificate table");
+}
+
+static enum lk_code serve_certs(struct lk_serve *s, struct lk_frame_reader *in, struct lk_err *e)
+{
+	struct lk_certs_ask ask;
+	struct lk_certs certs;
+	enum lk_code rc = lk_certs_take(in, &ask, e);
+
+	memset(&certs, 0, sizeof(certs));
+	if (rc != LK_OK)
+		return rc;
+	if (ask.from == LK_CERTS_THIM)
+		rc = from_thim(s, &ask, &certs, e);
+	else if (ask.from == LK_CERTS_FILE)
+		rc = from_file(&ask, &certs, e);
+	else if (ask.from == LK_CERTS_TABLE)
+		rc = from_table(&ask, &certs, e);
+	else
+		rc = lk_serve_unknown(LK_F_CERTS, e);
+	return rc == LK_OK ? lk_certs_reply(s, &certs, e) : rc;
 }
 
 static enum lk_code serve_bearer(struct lk_serve *s, struct lk_frame_reader *in, struct lk_err *e)

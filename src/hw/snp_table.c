@@ -126,12 +126,11 @@ enum lk_code lk_snp_certs_pem(
 	    {certs->ask, vlek ? "ASVK" : "ASK"}, {certs->ark, "ARK"}};
 	for (size_t i = 0; i < sizeof(chain) / sizeof(chain[0]); i++) {
 		if (chain[i].der.n == 0)
-			return lk_fail(
-			    e, LK_EABSENT, "the host's certificate table has no %s", chain[i].name);
+			return lk_fail(e, LK_EABSENT, "no %s is there", chain[i].name);
 		put_pem(chain[i].der, out);
 	}
 	if (out->bad)
 		return lk_fail(
-		    e, LK_ELIMIT, "the host's certificates do not fit into %zu bytes", out->cap);
+		    e, LK_ELIMIT, "the certificates do not fit into %zu bytes", out->cap);
 	return LK_OK;
 }

@@ -7,6 +7,7 @@
 #define FAMILY_TURIN      0x1A
 #define NUMBER            48 /* r and s, little-endian, each in a field of 72 bytes */
 #define FIELD             72
+#define NOWHERE           0xff
 
 const struct lk_snp_root lk_snp_roots[] = {
     {"Milan", {0x69, 0xd0, 0x63, 0xb4, 0x53, 0x44, 0xd2, 0x6a, 0x2e, 0x94, 0xe1, 0xf4, 0x21, 0x0d,
@@ -56,32 +57,51 @@ static bool level(const struct lk_snp_cert *c, uint8_t which, uint8_t *out)
 	return true;
 }
 
-static void put_tcb(const struct lk_snp_tcb *t, struct lk_buf *b)
+/* What the certificate says, laid out as in this report. Bytes of a TCB of which certificates say
+ * nothing are the report's. */
+static enum lk_code cert_tcb(const struct lk_snp *s, const char *what,
+    const struct lk_snp_cert *leaf, uint64_t *out, struct lk_err *e)
 {
-	if (t->has_fmc)
-		lk_buf_fmt(b, "fmc %u ", t->fmc);
-	lk_buf_fmt(b, "boot loader %u tee %u snp %u microcode %u", t->boot_loader, t->tee, t->snp,
-	    t->microcode);
+	static const struct {
+		uint8_t ext, old, now; /* number of the extension, which byte it is */
+	} places[] = {{1, 0, 1}, {2, 1, 2}, {3, 6, 3}, {8, 7, 7}, {9, NOWHERE, 0}};
+	bool now = layout(s) == LK_SNP_GEN_TURIN || layout(s) == LK_SNP_GEN_VENICE;
+	*out = s->reported_tcb;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		unsigned at = now ? places[i].now : places[i].old;
+		uint8_t v;
+		if (at == NOWHERE)
+			continue;
+		if (!level(leaf, places[i].ext, &v))
+			return lk_fail(
+			    e, LK_EPROTO, "the %s does not say which TCB it is for", what);
+		*out = (*out & ~((uint64_t)0xff << 8 * at)) | (uint64_t)v << 8 * at;
+	}
+	return LK_OK;
+}
+
+static void put_tcb(const struct lk_snp *s, uint64_t tcb, struct lk_buf *b)
+{
+	struct lk_snp_tcb t;
+	lk_snp_tcb_split(layout(s), tcb, &t);
+	if (t.has_fmc)
+		lk_buf_fmt(b, "fmc %u ", t.fmc);
+	lk_buf_fmt(b, "boot loader %u tee %u snp %u microcode %u", t.boot_loader, t.tee, t.snp,
+	    t.microcode);
 	lk_buf_byte(b, 0);
 }
 
 static enum lk_code check_tcb(
     const struct lk_snp *s, const char *what, const struct lk_snp_cert *leaf, struct lk_err *e)
 {
-	struct lk_snp_tcb want, is = {0};
+	uint64_t is;
 	uint8_t texts[2][80];
 	struct lk_buf a = LK_BUF(texts[0]), b = LK_BUF(texts[1]);
-	lk_snp_tcb_split(layout(s), s->reported_tcb, &want);
-	is.has_fmc = want.has_fmc;
-	if (!level(leaf, 1, &is.boot_loader) || !level(leaf, 2, &is.tee) ||
-	    !level(leaf, 3, &is.snp) || !level(leaf, 8, &is.microcode) ||
-	    (is.has_fmc && !level(leaf, 9, &is.fmc)))
-		return lk_fail(e, LK_EPROTO, "the %s does not say which TCB it is for", what);
-	if (is.fmc == want.fmc && is.boot_loader == want.boot_loader && is.tee == want.tee &&
-	    is.snp == want.snp && is.microcode == want.microcode)
-		return LK_OK;
-	put_tcb(&is, &a);
-	put_tcb(&want, &b);
+	enum lk_code rc = cert_tcb(s, what, leaf, &is, e);
+	if (rc != LK_OK || is == s->reported_tcb)
+		return rc;
+	put_tcb(s, is, &a);
+	put_tcb(s, s->reported_tcb, &b);
 	(void)lk_fail(e, LK_EATTEST, "the %s is for another firmware (%s) than the report (%s)",
 	    what, (const char *)texts[0], (const char *)texts[1]);
 	return lk_hint(e,
@@ -89,23 +109,33 @@ static enum lk_code check_tcb(
 	    "report is older: fetch both again; the attestation service refuses this pair");
 }
 
+/* The start of a chip id is enough to tell two apart. */
+static void put_chip(struct lk_slice id, struct lk_buf *b)
+{
+	lk_hex_encode(lk_slice_sub(id, 0, 8), b);
+	lk_buf_byte(b, 0);
+}
+
 /* Raw, or in an OCTET STRING; processors since Turin have 8 bytes of it. */
 static enum lk_code check_chip(
     const struct lk_snp *s, const struct lk_snp_cert *leaf, struct lk_err *e)
 {
 	struct lk_slice id, inner;
+	uint8_t texts[2][20];
+	struct lk_buf a = LK_BUF(texts[0]), b = LK_BUF(texts[1]);
 	if (!lk_snp_cert_ext(leaf, LK_S("\4"), &id))
 		return lk_fail(e, LK_EPROTO, "the VCEK does not say which processor it is for");
 	if (id.n != 64 && id.n != 8 && lk_der_take(&id, LK_DER_OCTETS, &inner))
 		id = inner;
 	if (id.n != 64 && id.n != 8)
 		return lk_fail(e, LK_EPROTO, "the VCEK's processor id has %zu bytes", id.n);
-	if (lk_slice_is_zero(s->chip_id))
-		return lk_fail(e, LK_EATTEST, "the report hides which processor it is from");
 	if (lk_slice_eq(lk_slice_sub(s->chip_id, 0, id.n), id) &&
 	    lk_slice_is_zero(lk_slice_sub(s->chip_id, id.n, 64)))
 		return LK_OK;
-	(void)lk_fail(e, LK_EATTEST, "the VCEK is for another processor than the report");
+	put_chip(id, &a);
+	put_chip(s->chip_id, &b);
+	(void)lk_fail(e, LK_EATTEST, "the VCEK is for another processor (%s) than the report (%s)",
+	    (const char *)texts[0], (const char *)texts[1]);
 	return lk_hint(e,
 	    "the machine has moved to another host since one of them was fetched: fetch "
 	    "both again");
@@ -135,19 +165,45 @@ static enum lk_code check_signature(
 	return rc == LK_OK ? rc : lk_err_prefix(e, "the report is not signed by this %s", what);
 }
 
+/* The certificate of the key that signed the report. */
+static enum lk_code find_leaf(const struct lk_snp *s, const struct lk_snp_certs *certs,
+    const char **what, struct lk_slice *der, struct lk_err *e)
+{
+	bool vlek = s->signer == LK_SNP_VLEK;
+	if (s->signer != LK_SNP_VCEK && !vlek)
+		return lk_fail(e, LK_EATTEST, "the report is signed by no key that is known (%u)%s",
+		    s->signer, s->signer == LK_SNP_UNSIGNED ? ": the host masks its key" : "");
+	*what = vlek ? "VLEK" : "VCEK";
+	*der = vlek ? certs->vlek : certs->vcek;
+	return der->n != 0
+		   ? LK_OK
+		   : lk_fail(e, LK_EABSENT, "there is no %s, which signed the report", *what);
+}
+
+enum lk_code lk_snp_certs_tcb(
+    const struct lk_snp *report, const struct lk_snp_certs *certs, uint64_t *tcb, struct lk_err *e)
+{
+	struct lk_snp_cert leaf;
+	struct lk_slice der;
+	const char *what;
+	enum lk_code rc = find_leaf(report, certs, &what, &der, e);
+	if (rc == LK_OK)
+		rc = lk_snp_cert_parse(what, der, &leaf, e);
+	if (rc == LK_OK && report->signer == LK_SNP_VCEK && !lk_slice_is_zero(report->chip_id))
+		rc = check_chip(report, &leaf, e);
+	return rc == LK_OK ? cert_tcb(report, what, &leaf, tcb, e) : rc;
+}
+
 static enum lk_code check_report(
     const struct lk_snp *s, const struct lk_snp_certs *certs, struct lk_err *e)
 {
-	if (s->signer != LK_SNP_VCEK && s->signer != LK_SNP_VLEK)
-		return lk_fail(e, LK_EATTEST, "the report is signed by no key that is known (%u)%s",
-		    s->signer, s->signer == LK_SNP_UNSIGNED ? ": the host masks its key" : "");
 	if (s->sig_algo != ECDSA_P384_SHA384)
 		return lk_fail(
 		    e, LK_EATTEST, "the report's signature algorithm is %u, not 1", s->sig_algo);
-	bool vlek = s->signer == LK_SNP_VLEK;
-	if ((vlek ? certs->vlek : certs->vcek).n == 0 || certs->ask.n == 0 || certs->ark.n == 0)
-		return lk_fail(e, LK_EABSENT, "%s, ASK and ARK are needed to check the report",
-		    vlek ? "VLEK" : "VCEK");
+	if (certs->ask.n == 0 || certs->ark.n == 0)
+		return lk_fail(e, LK_EABSENT, "ASK and ARK are needed to check the report");
+	if (s->signer == LK_SNP_VCEK && lk_slice_is_zero(s->chip_id))
+		return lk_fail(e, LK_EATTEST, "the report hides which processor it is from");
 	return LK_OK;
 }
 
@@ -168,11 +224,13 @@ enum lk_code lk_snp_verify(const struct lk_snp *report, const struct lk_snp_cert
 {
 	struct lk_snp_cert leaf, ask, ark;
 	bool vlek = report->signer == LK_SNP_VLEK;
-	const char *what = vlek ? "VLEK" : "VCEK", *above = vlek ? "ASVK" : "ASK";
-	struct lk_slice csp;
-	enum lk_code rc = check_report(report, certs, e);
+	const char *what, *above = vlek ? "ASVK" : "ASK";
+	struct lk_slice csp, der;
+	enum lk_code rc = find_leaf(report, certs, &what, &der, e);
 	if (rc == LK_OK)
-		rc = lk_snp_cert_parse(what, vlek ? certs->vlek : certs->vcek, &leaf, e);
+		rc = check_report(report, certs, e);
+	if (rc == LK_OK)
+		rc = lk_snp_cert_parse(what, der, &leaf, e);
 	if (rc == LK_OK)
 		rc = lk_snp_cert_parse(above, certs->ask, &ask, e);
 	if (rc == LK_OK)
