@@ -5,7 +5,8 @@
   POST /settings {name: value}
   POST /keys/SERVICE/NAME/rotate | policy {policy} | attributes {.., "version": id}
   POST /identities [list]          the VM's identities, as in names.py
-  POST /tcb {"tcb": 16 hex digits, as in tcbm}    the host gets other firmware
+  GET  /host      POST /host {"product": Milan | Genoa | Turin, "tcb": 16 hex digits, as in tcbm}
+                                   the host becomes another one, or gets other firmware
 """
 
 import json
@@ -76,9 +77,12 @@ class Handler(BaseHTTPRequestHandler):
             return world.identities
         if what == "keys":
             return self.key(method, path[1:], body)
-        if (method, what) == ("POST", "tcb"):
-            world.amd.new_tcb(bytes.fromhex(body["tcb"])[::-1])
-            return world.amd.thim()
+        if what == "host":
+            if method == "POST":
+                tcb = bytes.fromhex(body["tcb"])[::-1] if body.get("tcb") else None
+                world.amd.change(body.get("product"), tcb)
+            return dict(world.amd.thim(), product=world.amd.product.name,
+                        chip_id=world.amd.chip_id.hex(), old_tcb=world.amd.old_tcb[::-1].hex())
         raise KeyError("/".join(path))
 
     def key(self, method, path, body):

@@ -12,6 +12,7 @@
   ctl.py attr SERVICE KEY NAME=VALUE... [version=ID]   enabled nbf exp exportable release
   ctl.py identities NAME...      only these of names.IDENTITIES are assigned to the VM
   ctl.py tcb HEX                 new host firmware (16 hex digits, as tcbm has them)
+  ctl.py host [PRODUCT [HEX]]    another host: Milan, Genoa or Turin, with this firmware
 """
 
 import http.client
@@ -116,7 +117,14 @@ class Ctl:
 
     def tcb(self, value):
         """The host gets other firmware: THIM answers with this TCB's VCEK from now on."""
-        return self.call("POST", "/tcb", {"tcb": value})
+        return self.call("POST", "/host", {"tcb": value})
+
+    def host(self, product=None, tcb=None):
+        """Another host (its own firmware unless `tcb` is given); what THIM says of it, and its
+        product, chip_id and old_tcb."""
+        if product is None and tcb is None:
+            return self.call("GET", "/host")
+        return self.call("POST", "/host", {"product": product, "tcb": tcb})
 
 
 def value_of(text):
@@ -151,6 +159,7 @@ def run(ctl, verb, args):
               "settings": lambda: ctl.call("GET", "/settings"), "keys": ctl.keys,
               "setting": lambda: ctl.setting(args[0], value_of(args[1])),
               "rotate": lambda: ctl.rotate(*args), "tcb": lambda: ctl.tcb(*args),
+              "host": lambda: ctl.host(*args),
               "identities": lambda: ctl.identities(*args)}
     return simple[verb]()
 

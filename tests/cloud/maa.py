@@ -121,7 +121,7 @@ class Maa:
 
     def verifier(self, request):
         """A verifier for a request."""
-        return maa_verify.Verifier(request, self.world.pki, self.world.amd.ark_pem,
+        return maa_verify.Verifier(request, self.world.pki, self.world.amd.trusted(),
                                    self.world.settings["maa.require-event-log"])
 
     def token(self, request, claims, struck):
@@ -180,7 +180,7 @@ class Maa:
         except jose.FormatError as e:
             raise bad("%s." % e) from None
         claims = {"x-ms-attestation-type": "sevsnpvm"}
-        claims.update(snp.claims(verifier.report))
+        claims.update(snp.claims(verifier.report, verifier.product))
         if runtime is not None:
             claims["x-ms-runtime"] = runtime
         if "nonce" in body:
@@ -225,7 +225,7 @@ def tee_claims(proven, spoil):
     if not spoil and not proven.report.debuggable and proven.report.vmpl == 0:
         tee["x-ms-compliance-status"] = "azure-compliant-cvm"
     tee["x-ms-runtime"] = proven.runtime
-    tee.update(snp.claims(proven.report))
+    tee.update(snp.claims(proven.report, proven.product))
     return tee
 
 

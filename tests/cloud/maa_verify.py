@@ -34,9 +34,9 @@ def bad(message):
 class Verifier:
     """One AttestationInfo; after `run()` the attributes hold what was proven."""
 
-    def __init__(self, request, ca, ark_pem, require_log=False):
-        self.request, self.ca, self.ark_pem, self.require_log = request, ca, ark_pem, require_log
-        self.report, self.runtime, self.log_events = None, None, None
+    def __init__(self, request, ca, arks, require_log=False):
+        self.request, self.ca, self.arks, self.require_log = request, ca, arks, require_log
+        self.report, self.product, self.runtime, self.log_events = None, None, None, None
 
     def check(self, name, ok, message):
         """Record a check, refuse when it failed."""
@@ -267,7 +267,7 @@ class Verifier:
     def hardware(self, report, chain_pem, runtime):
         """Report and chain genuine, report bound to the runtime data; any endpoint may use it."""
         try:
-            self.report = snp.verify_report(report, chain_pem, self.ark_pem)
+            self.report, self.product = snp.verify_report(report, chain_pem, self.arks)
         except snp.ReportError as e:
             self.check("SnpReport", False, "SnpReport: %s." % e)
         self.check("SnpReport", True, "")

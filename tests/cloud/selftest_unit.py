@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 
-import amd
+import amdcert
 import der
 import hcl
 import jose
@@ -168,11 +168,12 @@ def real_report(t, vectors):
     ark = thim["certificateChain"].split(end)[1].strip() + "\n" + end + "\n"
     chain = thim["vcekCert"] + thim["certificateChain"]
     at = datetime.datetime(2024, 1, 1)
-    t.equal(amd.ark_thumbprint(ark),
+    t.equal(amdcert.ark_thumbprint(ark),
             "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd", "real: AMD's ARK")
-    got = snp.verify_report(report, chain, ark, at)
+    got, product = snp.verify_report(report, chain, ark, at)
     t.equal(got.report_data[:32], hashlib.sha256(b'{\n   "akey" : "avalue"\n}\n').digest(),
             "real: the report verifies and is bound")
+    t.equal(product.name, "Milan", "real: by Milan's root")
     t.equal(got.reported_tcb[::-1].hex(), thim["tcbm"].lower(), "real: TCB is tcbm")
     for what, data, pem, when in (
             ("a flipped bit in the report", report[:0x90] + b"\0" + report[0x91:], chain, at),

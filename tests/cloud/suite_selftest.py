@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import ctl  # noqa: E402
+import selftest_amd  # noqa: E402
 import selftest_faults  # noqa: E402
 import selftest_flow  # noqa: E402
 import selftest_maa  # noqa: E402
@@ -55,6 +56,7 @@ def main():
     with sim.Sim(state):
         env = Env(state, ctl.Ctl())
         t.run("vTPM and flow", selftest_flow.run, env)
+        t.run("host", selftest_amd.run, env)
         t.run("attestation", selftest_maa.run, env)
         t.run("vault", selftest_vault.run, env)
         t.run("faults", selftest_faults.run, env)

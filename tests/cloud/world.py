@@ -117,6 +117,7 @@ class World:
         self.settings = dict(SETTINGS)
         self.identities = copy.deepcopy(names.IDENTITIES)
         self.keys.reset()
+        self.amd.reset()
 
     def tampers(self, request, endpoint, *what):
         """Which of these tamper faults strike this request."""
