@@ -16,6 +16,7 @@ import selftest_amd  # noqa: E402
 import selftest_faults  # noqa: E402
 import selftest_flow  # noqa: E402
 import selftest_maa  # noqa: E402
+import selftest_tsm  # noqa: E402
 import selftest_unit  # noqa: E402
 import selftest_vault  # noqa: E402
 import sim  # noqa: E402
@@ -60,6 +61,7 @@ def main():
         t.run("attestation", selftest_maa.run, env)
         t.run("vault", selftest_vault.run, env)
         t.run("faults", selftest_faults.run, env)
+        t.run("configfs-tsm", selftest_tsm.run, env)
         t.run("coverage", every_check_failed_once, env)
     t.done()
 
