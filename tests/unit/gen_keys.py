@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Prints key material for the unit tests as lines of words, made afresh by another implementation.
 
-usage: gen_keys.py kwp | rsa BITS | ec | crypto
+usage: gen_keys.py kwp | rsa BITS | ec | crypto | made FILE
 
 kwp     kwp KEK PLAIN WRAPPED
 rsa     ok|bad NAME N E IKM DER       (lk_key_canonical; IKM is "-" where DER must be refused)
@@ -9,12 +9,16 @@ ec      ok|bad NAME CURVE X Y IKM DER
         thumb NAME CURVE X Y TEXT
 crypto  verify N E HASH DIGEST SIGNATURE
         oaep HASH DER PLAIN CIPHERTEXT
+made    checks the RSA private keys in FILE, PKCS#1 as lines of hexadecimal; for each
+        oaep DER HASH PLAIN CIPHERTEXT
+        blob DER HASH N E IKM BLOB    (CKM_RSA_AES_KEY_WRAP of the key N, E)
 """
 
 import base64
 import hashlib
 import math
 import os
+import random
 import sys
 
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
@@ -205,8 +209,60 @@ def do_crypto():
                 key.public_key().encrypt(msg[:32], padding.OAEP(padding.MGF1(h), h, None)))
 
 
+def is_prime(n):
+    """Miller-Rabin, by definition."""
+    odd, twos = n - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for _ in range(20):
+        x = pow(random.randrange(2, n - 1), odd, n)
+        if x != 1 and n - 1 not in (pow(x, 1 << i, n) for i in range(twos)):
+            return False
+    return True
+
+
+def check_made(der):
+    """FIPS 186-5, A.1.1, and that the encoding is DER with every member right; the key."""
+    key = serialization.load_der_private_key(der, None)  # runs the library's own check
+    assert der == key.private_bytes(serialization.Encoding.DER,
+                                    serialization.PrivateFormat.TraditionalOpenSSL,
+                                    serialization.NoEncryption()), "not the DER of its members"
+    v = key.private_numbers()
+    n, e, half = v.public_numbers.n, v.public_numbers.e, key.key_size // 2
+    assert key.key_size in (2048, 3072, 4096) and n.bit_length() == key.key_size and e == 65537
+    assert v.p * v.q == n and v.p > v.q and v.p.bit_length() == v.q.bit_length() == half
+    assert is_prime(v.p) and is_prime(v.q)
+    assert v.q * v.q >= 1 << (2 * half - 1), "below sqrt(2) * 2^(bits/2 - 1)"
+    assert abs(v.p - v.q) > 1 << (half - 100)
+    assert v.d == pow(e, -1, math.lcm(v.p - 1, v.q - 1)) and v.d > 1 << half
+    assert (v.dmp1, v.dmq1) == (v.d % (v.p - 1), v.d % (v.q - 1)) and v.iqmp == pow(v.q, -1, v.p)
+    return key
+
+
+def do_made(path):
+    """What was encrypted to each key of the file, with every hash."""
+    inner = rsa.generate_private_key(65537, 4096)
+    num = inner.private_numbers()
+    ikm = number(min(num.p, num.q))
+    pkcs = inner.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
+                               serialization.NoEncryption())
+    with open(path, encoding="ascii") as f:
+        ders = [bytes.fromhex(line) for line in f]
+    for der in ders:
+        pub = check_made(der).public_key()
+        for name, h in (("1", hashes.SHA1()), ("256", hashes.SHA256()), ("384", hashes.SHA384()),
+                        ("512", hashes.SHA512())):
+            oaep = padding.OAEP(padding.MGF1(h), h, None)
+            plain, kek = os.urandom(48), os.urandom(32)
+            out("oaep", der, name, plain, pub.encrypt(plain, oaep))
+            out("blob", der, name, number(num.public_numbers.n), number(num.public_numbers.e), ikm,
+                pub.encrypt(kek, oaep) + keywrap.aes_key_wrap_with_padding(kek, pkcs))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "rsa":
         do_rsa(int(sys.argv[2]))
+    elif sys.argv[1] == "made":
+        do_made(sys.argv[2])
     else:
         {"kwp": do_kwp, "ec": do_ec, "crypto": do_crypto}[sys.argv[1]]()
