@@ -72,10 +72,50 @@ static const struct rule vault_absent[] = {
     {"", "no such key or version: check the key's URL, and whether the key was deleted", false},
 };
 
+#define OWN_POLICY  "the attestation provider's own policy refuses this machine"
+#define BAD_POLICY  "the attestation provider's own policy is broken: its owner has to mend it"
+#define API_VERSION "the attestation provider does not know this api-version: check its setting"
+#define INIT_DATA                                                                                  \
+	"the init data is not what this machine was started with: the report's host data has to "  \
+	"be the SHA-256 of it"
+#define BINDING                                                                                    \
+	"report and runtime data do not belong together: if that lasts with fresh evidence, it "   \
+	"is a fault of latchkey or of the machine; please report it"
+#define DEBUGGED                                                                                   \
+	"this machine may be debugged by its host: start it with a guest policy that forbids it"
+#define TOO_OLD                                                                                    \
+	"the host's firmware is older than the attestation service accepts: the host has to be "   \
+	"updated"
+#define CHAIN                                                                                      \
+	"the processor's certificates do not fit the report: after an update of the host's "       \
+	"firmware they have to be fetched again; firmware that is too old has to be updated"
+#define EVIDENCE                                                                                   \
+	"the evidence was refused; after an update of the host, fresh evidence may be accepted"
+
+/* What InvalidParameter says of SNP evidence is not documented, so these look for the thing that
+ * any wording has to name; the service's own words stay in front of the hint. */
 static const struct rule attest_bad[] = {
-    {"PolicyEvaluationError", "the attestation provider's own policy refuses this machine", true},
-    {"", "the evidence was refused; after an update of the host, fresh evidence may be accepted",
-	false},
+    {"PolicyEvaluationError", OWN_POLICY, true},
+    {"PolicyParsingError", BAD_POLICY, true},
+    {"api-version", API_VERSION, false},
+    {"inittime", INIT_DATA, false},
+    {"init time", INIT_DATA, false},
+    {"init data", INIT_DATA, false},
+    {"hostdata", INIT_DATA, false},
+    {"host data", INIT_DATA, false},
+    {"host_data", INIT_DATA, false},
+    {"runtimedata", BINDING, false},
+    {"runtime data", BINDING, false},
+    {"reportdata", BINDING, false},
+    {"report data", BINDING, false},
+    {"report_data", BINDING, false},
+    {"debug", DEBUGGED, false},
+    {"baseline", TOO_OLD, false},
+    {"out of date", TOO_OLD, false},
+    {"outdated", TOO_OLD, false},
+    {"tcb", CHAIN, false},
+    {"vcek", CHAIN, false},
+    {"", EVIDENCE, false},
 };
 
 static const struct rule attest_denied[] = {

@@ -133,20 +133,20 @@ static enum lk_code check_issuer(
 }
 
 /* Tokens of the vTPM path have the hardware's claims in an object of their own. */
-static bool has_tee(const struct lk_json *j)
+static bool has_tee(const struct lk_json *j, enum lk_maa_path path)
 {
 	struct lk_json tee;
 	struct lk_err ignored;
 
-	return lk_json_member(j, TEE, &tee, &ignored) != LK_EABSENT;
+	return path == LK_MAA_GUEST && lk_json_member(j, TEE, &tee, &ignored) != LK_EABSENT;
 }
 
-static enum lk_code check_type(const struct lk_json *j, struct lk_err *e)
+static enum lk_code check_type(const struct lk_json *j, bool tee, struct lk_err *e)
 {
 	struct lk_slice type;
 
-	enum lk_code c = lk_json_str(
-	    j, has_tee(j) ? TEE ".x-ms-attestation-type" : "x-ms-attestation-type", &type, e);
+	enum lk_code c =
+	    lk_json_str(j, tee ? TEE ".x-ms-attestation-type" : "x-ms-attestation-type", &type, e);
 	if (c == LK_OK && !lk_slice_eq_str(type, "sevsnpvm"))
 		c = lk_fail(e, LK_EATTEST, "not for an SEV-SNP machine");
 	return c;
@@ -175,7 +175,7 @@ static void add_claim(const struct lk_json *j, const char *path, struct lk_buf *
 		lk_buf_slice(out, lk_slice_buf(&b));
 }
 
-static void summarise(const struct lk_json *j, struct lk_maa_claims *out)
+static void summarise(const struct lk_json *j, bool tee, struct lk_maa_claims *out)
 {
 	static const char *const flat[] = {"x-ms-attestation-type", "x-ms-compliance-status",
 	    "x-ms-sevsnpvm-is-debuggable", "x-ms-sevsnpvm-vmpl", "x-ms-sevsnpvm-hostdata",
@@ -184,13 +184,14 @@ static void summarise(const struct lk_json *j, struct lk_maa_claims *out)
 	    TEE ".x-ms-compliance-status", TEE ".x-ms-sevsnpvm-is-debuggable",
 	    TEE ".x-ms-sevsnpvm-vmpl", TEE ".x-ms-sevsnpvm-hostdata",
 	    TEE ".x-ms-sevsnpvm-launchmeasurement"};
-	static const char *const more[] = {"secureboot", "x-ms-azurevm-vmid", "x-ms-policy-hash"};
-	const char *const *tee = has_tee(j) ? nested : flat;
+	static const char *const more[] = {"x-ms-sevsnpvm-idkeydigest",
+	    "x-ms-runtime.latchkey.config", "secureboot", "x-ms-azurevm-vmid", "x-ms-policy-hash"};
+	const char *const *hw = tee ? nested : flat;
 	struct lk_buf b = {.p = (uint8_t *)out->summary, .n = 0, .cap = sizeof(out->summary) - 1};
 
 	add_claim(j, "iss", &b);
 	for (size_t i = 0; i < sizeof(flat) / sizeof(flat[0]); i++)
-		add_claim(j, tee[i], &b);
+		add_claim(j, hw[i], &b);
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
 		add_claim(j, more[i], &b);
 	out->summary[b.n] = '\0';
@@ -200,9 +201,10 @@ static enum lk_code check(const struct lk_json *j, enum lk_maa_path path, const 
     struct lk_slice key_n, struct lk_slice nonce, struct lk_buf *scratch, struct lk_maa_claims *out,
     struct lk_err *e)
 {
+	const bool tee = has_tee(j, path);
 	enum lk_code c = check_issuer(j, host, out, e);
 	if (c == LK_OK)
-		c = check_type(j, e);
+		c = check_type(j, tee, e);
 	if (c == LK_OK)
 		c = check_key(j, key_n, scratch, e);
 	if (c == LK_OK)
@@ -211,7 +213,7 @@ static enum lk_code check(const struct lk_json *j, enum lk_maa_path path, const 
 	if (c == LK_OK)
 		c = lk_json_int(j, "exp", 0, EXPIRY_MAX, &out->expires, e);
 	if (c == LK_OK)
-		summarise(j, out);
+		summarise(j, tee, out);
 	return c;
 }
 

@@ -2,48 +2,10 @@
  * of a socket pair. */
 #include "t.h"
 
-#include <sys/socket.h>
-
 #include "../../src/courier/serve.h"
-#include "lk/io.h"
-
-static uint8_t room[LK_FRAME_MAX];
-
-static struct lk_buf store(void)
-{
-	return (struct lk_buf){.p = room, .n = 0, .cap = sizeof(room), .bad = false};
-}
+#include "liar.h"
 
 /* ---- a child that lies */
-
-static int liar = -1;
-
-static void start_liar(struct lk_courier *c)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		abort();
-	memset(c, 0, sizeof(*c));
-	c->conf.peer = LK_PEER_IMDS;
-	c->conf.deadline = lk_deadline_in(2000);
-	c->fd = pair[0];
-	liar = pair[1];
-}
-
-static void stop_liar(struct lk_courier *c)
-{
-	lk_close(&liar);
-	lk_courier_stop(c);
-}
-
-static void say(enum lk_frame type, const struct lk_buf *b)
-{
-	struct lk_err e = {0};
-
-	if (lk_frame_send(liar, type, b, lk_deadline_in(1000), &e) != LK_OK)
-		abort();
-}
 
 static void say_error(uint32_t code, uint32_t retry, uint32_t sys, uint32_t http, const char *msg)
 {
@@ -278,44 +240,4 @@ T(a_sealed_token_has_parts_of_the_right_length)
 	EQ_CODE(LK_EPROTO, envelope_of(256, 0, 16, 100));
 	EQ_CODE(LK_EPROTO, envelope_of(256, 12, 15, 100));
 	EQ_CODE(LK_EPROTO, envelope_of(256, 12, 16, 0));
-}
-
-static enum lk_code released_of(uint32_t kty, uint32_t curve, size_t n, size_t exp, size_t ct)
-{
-	static uint8_t mem[8192];
-	static const uint8_t zero[4096];
-	static struct lk_released got;
-	struct lk_courier c;
-	struct lk_buf s = store(), b = LK_BUF(mem);
-	struct lk_err e = {0};
-
-	start_liar(&c);
-	lk_frame_u32(&b, kty);
-	lk_frame_u32(&b, curve);
-	lk_frame_field(&b, lk_slice_of(zero, n));
-	lk_frame_field(&b, lk_slice_of(zero, exp));
-	lk_frame_field(&b, LK_S("https://v/keys/k/1"));
-	lk_frame_field(&b, lk_slice_of(zero, ct));
-	say(LK_F_RELEASED, &b);
-	enum lk_code rc = lk_wait_released(&c, 256, &s, &got, &e);
-	stop_liar(&c);
-	return rc;
-}
-
-T(a_released_key_is_one)
-{
-	EQ_CODE(LK_OK, released_of(LK_KTY_RSA, 0, 256, 3, 296));
-	EQ_CODE(LK_OK, released_of(LK_KTY_RSA, 0, 512, 3, 256 + 2400));
-	EQ_CODE(LK_OK, released_of(LK_KTY_EC, LK_P521, 66, 66, 296));
-	EQ_CODE(LK_OK, released_of(LK_KTY_OCT, 0, 0, 0, 272));
-	EQ_CODE(LK_EPROTO, released_of(0, 0, 256, 3, 296));
-	EQ_CODE(LK_EPROTO, released_of(4, 0, 256, 3, 296));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_RSA, 1, 256, 3, 296));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_RSA, 0, 128, 3, 296));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_EC, LK_P256, 48, 48, 296));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_EC, 4, 32, 32, 296));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_OCT, 0, 1, 0, 296));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_RSA, 0, 256, 3, 264));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_RSA, 0, 256, 3, 297));
-	EQ_CODE(LK_EPROTO, released_of(LK_KTY_RSA, 0, 256, 3, 4096));
 }

@@ -146,7 +146,7 @@ T(lengths_are_refused_before_anything_is_read)
 
 T(unknown_types_are_refused)
 {
-	static const uint8_t bad[] = {0, 7, 63, 73, 255};
+	static const uint8_t bad[] = {0, LK_F_TOKENS + 1, LK_F_LOG - 1, LK_F_STEP + 1, 255};
 	struct lk_err e = {0};
 
 	for (size_t i = 0; i < sizeof(bad); i++) {

@@ -178,7 +178,7 @@ T(limits_an_answer)
 
 static struct lk_maa_claims claims;
 
-static enum lk_code check(const char *payload)
+static enum lk_code check_as(enum lk_maa_path path, const char *payload)
 {
 	static const uint8_t key[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 	static char jwt[65536];
@@ -186,8 +186,13 @@ static enum lk_code check(const char *payload)
 
 	(void)snprintf(jwt, sizeof(jwt), "e30.%s.AAAA", encode(text(payload), true));
 	memset(&err, 0, sizeof(err));
-	return lk_maa_token_check(LK_MAA_GUEST, text(jwt), "m.example",
-	    lk_slice_of(key, sizeof(key)), text("a nonce of ours, ok"), &scratch, &claims, &err);
+	return lk_maa_token_check(path, text(jwt), "m.example", lk_slice_of(key, sizeof(key)),
+	    text("a nonce of ours, ok"), &scratch, &claims, &err);
+}
+
+static enum lk_code check(const char *payload)
+{
+	return check_as(LK_MAA_GUEST, payload);
 }
 
 T(takes_our_token)
@@ -280,4 +285,81 @@ T(cuts_the_summary)
 	NEED(at);
 	EQ_U(strspn(at + 7, "h"), 128);
 	OK(strstr(claims.summary, "secureboot=true") != NULL);
+}
+
+/* ---- the token of the SNP path: the claims on top, the nonce as it is in the runtime data */
+
+#define HASH64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HASH96 HASH64 "0123456789abcdef0123456789abcdef"
+#define BOUND  "\"boot-nonce\":\"a nonce of ours, ok\""
+#define SNP                                                                                        \
+	"{\"exp\":1767225600,\"iss\":\"https://m.example\",\"nonce\":\"a nonce of ours, ok\","     \
+	"\"x-ms-attestation-type\":\"sevsnpvm\",\"x-ms-policy-hash\":\"p\",\"x-ms-runtime\":{"     \
+	"\"keys\":" KEYS ",\"latchkey\":{" BOUND ",\"config\":\"" HASH64 "\"}},"                   \
+	"\"x-ms-sevsnpvm-hostdata\":\"" HASH64 "\",\"x-ms-sevsnpvm-idkeydigest\":\"" HASH96        \
+	"\",\"x-ms-sevsnpvm-is-debuggable\":false,\"x-ms-sevsnpvm-launchmeasurement\":\"" HASH96   \
+	"\",\"x-ms-sevsnpvm-vmpl\":0}"
+
+static enum lk_code check_snp(const char *payload)
+{
+	return check_as(LK_MAA_SNP, payload);
+}
+
+T(takes_our_snp_token)
+{
+	EQ_CODE(LK_OK, check_snp(SNP));
+	EQ_S(claims.issuer, "https://m.example");
+	EQ_I(claims.expires, 1767225600);
+	EQ_S(claims.summary,
+	    "iss=https://m.example; x-ms-attestation-type=sevsnpvm; "
+	    "x-ms-sevsnpvm-is-debuggable=false; x-ms-sevsnpvm-vmpl=0; "
+	    "x-ms-sevsnpvm-hostdata=" HASH64 "; x-ms-sevsnpvm-launchmeasurement=" HASH96
+	    "; x-ms-sevsnpvm-idkeydigest=" HASH96 "; x-ms-runtime.latchkey.config=" HASH64
+	    "; x-ms-policy-hash=p");
+	/* The service's echo and our config are optional. */
+	EQ_CODE(LK_OK, check_snp(swap(SNP, "\"nonce\":\"a nonce of ours, ok\",", "")));
+	EQ_CODE(LK_OK, check_snp(swap(SNP, ",\"config\":\"" HASH64 "\"", "")));
+	OK(!strstr(claims.summary, "latchkey.config"));
+	EQ_CODE(LK_OK, check_snp(swap(SNP, "\"p\"", "\"p\",\"x-ms-compliance-status\":\"cvm\"")));
+	OK(strstr(claims.summary, "; x-ms-compliance-status=cvm; ") != NULL);
+}
+
+T(refuses_another_snp_token)
+{
+	/* nonce */
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, BOUND, "\"boot-nonce\":\"a nonce of ours, o\"")));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, BOUND, "\"boot-nonce\":\"a nonce of ours, ok2\"")));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, BOUND, "\"boot-nonce\":\"" NONCE "\"")));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, BOUND, "\"boot-nonce\":\"\"")));
+	EQ_CODE(LK_EPROTO, check_snp(swap(SNP, BOUND, "\"boot-nonce\":7")));
+	EQ_CODE(LK_EPROTO, check_snp(swap(SNP, BOUND, BOUND "," BOUND)));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, BOUND ",", "")));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, "\"latchkey\"", "\"latchkez\"")));
+	/* The echo does not stand for the bound one, but if there is one it must be right. */
+	EQ_CODE(LK_EATTEST,
+	    check_snp(swap(SNP, "\"nonce\":\"a nonce of ours, ok\"", "\"nonce\":\"\"")));
+	EQ_CODE(
+	    LK_EPROTO, check_snp(swap(SNP, "\"nonce\":\"a nonce of ours, ok\"", "\"nonce\":7")));
+	EQ_CODE(LK_EPROTO,
+	    check_snp(swap(SNP, "\"exp\"", "\"nonce\":\"a nonce of ours, ok\",\"exp\"")));
+	/* issuer, key */
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, "m.example", "n.example")));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, N, "AQIDBAUGBwgJCgsMDQ4PEQ")));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, KEYS, "[]")));
+	/* The type counts that a policy tests: the one on top. */
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, "sevsnpvm", "azurevm")));
+	EQ_CODE(LK_EATTEST,
+	    check_snp(swap(SNP, "sevsnpvm\"", "azurevm\",\"x-ms-isolation-tee\":" TEE)));
+	EQ_CODE(LK_EATTEST, check_snp(swap(SNP, "-type", "-typo")));
+}
+
+/* Tokens of one path do not pass for the other's. */
+T(paths_do_not_mix)
+{
+	EQ_CODE(LK_EATTEST, check(SNP));
+	EQ_CODE(LK_EATTEST, check_snp(CLAIMS));
+	const char *both =
+	    swap(CLAIMS, "\"client-payload\"", "\"latchkey\":{" BOUND "},\"client-payload\"");
+	EQ_CODE(LK_OK, check(both));
+	EQ_CODE(LK_EATTEST, check_snp(both)); /* azurevm */
 }

@@ -264,6 +264,30 @@ T(refuses_a_malformed_key_hsm)
 	EQ_CODE(LK_EPROTO, read_answer(swap(p, "\"key_hsm\":\"", "\"key_hsm\":\"+")));
 }
 
+static enum lk_code read_block(size_t block, size_t n)
+{
+	struct lk_release_ask a = ask(KID);
+
+	a.block = block;
+	return read_as(&a, payload(hsm(n)));
+}
+
+/* The RSA block is as long as our key, which the vault took from the token. */
+T(expects_the_block_of_our_key)
+{
+	for (size_t block = 256; block <= 512; block += 128) {
+		EQ_CODE(LK_OK, read_block(block, block + 16));
+		EQ_BYTES(got.ciphertext.p, got.ciphertext.n, ramp, block + 16);
+		EQ_CODE(LK_OK, read_block(block, block + 2400));
+		EQ_CODE(LK_EPROTO, read_block(block, block));
+		EQ_CODE(LK_EPROTO, read_block(block, block + 8));
+		for (size_t more = 1; more < 24; more++)
+			EQ_CODE(more == 16 ? LK_OK : LK_EPROTO, read_block(block, block + more));
+	}
+	EQ_CODE(LK_EPROTO, read_block(384, 256 + 40));
+	EQ_CODE(LK_EPROTO, read_block(512, 384 + 40));
+}
+
 T(refuses_a_malformed_payload)
 {
 	const char *p = payload(hsm(272));
