@@ -22,8 +22,15 @@
 #include "lk/maa.h"
 #include "lk/vault.h"
 
-enum lk_peer { LK_PEER_IMDS, LK_PEER_MAA, LK_PEER_VAULT, LK_PEER_DISK, LK_PEERS };
-const char *lk_peer_name(enum lk_peer p); /* "imds", "attestation", "vault", "disk" */
+enum lk_peer {
+	LK_PEER_IMDS,
+	LK_PEER_MAA,
+	LK_PEER_VAULT,
+	LK_PEER_KDS, /* host LK_KDS_HOST, which is asked nothing before there is a question */
+	LK_PEER_DISK,
+	LK_PEERS
+};
+const char *lk_peer_name(enum lk_peer p); /* "imds", "attestation", "vault", "kds", "disk" */
 
 struct lk_courier_conf {
 	enum lk_peer peer;
@@ -107,6 +114,7 @@ LK_CHECK enum lk_code lk_read_tokens(
 int lk_serve_imds(int fd, const struct lk_courier_conf *conf);
 int lk_serve_maa(int fd, const struct lk_courier_conf *conf);
 int lk_serve_vault(int fd, const struct lk_courier_conf *conf);
+int lk_serve_kds(int fd, const struct lk_courier_conf *conf);
 int lk_serve_disk(int fd, const struct lk_courier_conf *conf);
 
 #endif

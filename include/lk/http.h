@@ -26,6 +26,7 @@ struct lk_http_req {
 	bool metadata;          /* IMDS: "Metadata: true" */
 	struct lk_slice body;   /* JSON, or empty */
 	const char *request_id; /* x-ms-client-request-id, or NULL */
+	const char *accept;     /* NULL: application/json */
 };
 
 struct lk_http_rsp {

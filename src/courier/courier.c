@@ -19,7 +19,7 @@
 
 const char *lk_peer_name(enum lk_peer p)
 {
-	static const char *const name[LK_PEERS] = {"imds", "attestation", "vault", "disk"};
+	static const char *const name[LK_PEERS] = {"imds", "attestation", "vault", "kds", "disk"};
 
 	return p < LK_PEERS ? name[p] : "unknown";
 }
@@ -27,7 +27,7 @@ const char *lk_peer_name(enum lk_peer p)
 _Noreturn static void child(const struct lk_courier_conf *outer, int fd, pid_t keeper)
 {
 	static int (*const serve[LK_PEERS])(int, const struct lk_courier_conf *) = {
-	    lk_serve_imds, lk_serve_maa, lk_serve_vault, lk_serve_disk};
+	    lk_serve_imds, lk_serve_maa, lk_serve_vault, lk_serve_kds, lk_serve_disk};
 	struct lk_courier_conf conf = *outer;
 	const int grace = lk_left(conf.deadline) / 10;
 	struct lk_err e;

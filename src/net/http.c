@@ -36,7 +36,8 @@ static enum lk_code check_request(const struct lk_http_req *q, struct lk_err *e)
 
 	if (!lk_slice_starts(q->target, LK_S("/")) || !is_clean(q->target) || host.n == 0 ||
 	    !is_clean(host) || !is_clean(q->bearer) || !is_clean(lk_slice_str(q->method)) ||
-	    (q->request_id && !is_clean(lk_slice_str(q->request_id))))
+	    (q->request_id && !is_clean(lk_slice_str(q->request_id))) ||
+	    (q->accept && !is_clean(lk_slice_str(q->accept))))
 		return lk_fail(e, LK_EUSAGE, "http: a blank or control byte in the request's head");
 	return LK_OK;
 }
@@ -48,9 +49,9 @@ static void write_head(const struct lk_http_req *q, struct lk_buf *out)
 	lk_buf_slice(out, q->target);
 	lk_buf_str(out, " HTTP/1.1\r\nHost: ");
 	lk_buf_str(out, q->host);
-	lk_buf_str(out, "\r\nUser-Agent: latchkey/" LK_VERSION "\r\nAccept: application/json"
-			"\r\nAccept-Encoding: identity"
-			"\r\nConnection: close\r\n");
+	lk_buf_str(out, "\r\nUser-Agent: latchkey/" LK_VERSION "\r\nAccept: ");
+	lk_buf_str(out, q->accept ? q->accept : "application/json");
+	lk_buf_str(out, "\r\nAccept-Encoding: identity\r\nConnection: close\r\n");
 	if (q->metadata)
 		lk_buf_str(out, "Metadata: true\r\n");
 	if (q->bearer.n > 0) {
