@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cloud"))
-import amd  # noqa: E402
+import amdcert  # noqa: E402
 import der  # noqa: E402
 
-BASE = amd.BASE
+BASE = amdcert.BASE
 # position of each level in the eight bytes of a TCB, by the number of its extension
 OLD = {1: 0, 2: 1, 3: 6, 8: 7}
 NEW = {9: 0, 1: 1, 2: 2, 3: 3, 8: 7}
@@ -46,13 +46,13 @@ def sign(raw, key):
 
 def extensions(tcb, places, hwid=None, csp=None):
     """AMD's extensions; hwid is the whole value."""
-    out = [amd._extension(BASE + "1", der.integer(0)),
-           amd._extension(BASE + "2", der.tlv(0x16, b"Test"))]
-    out += [amd._extension(BASE + "3.%d" % n, der.integer(tcb[at])) for n, at in places.items()]
+    out = [amdcert.extension(BASE + "1", der.integer(0)),
+           amdcert.extension(BASE + "2", der.tlv(0x16, b"Test"))]
+    out += [amdcert.extension(BASE + "3.%d" % n, der.integer(tcb[at])) for n, at in places.items()]
     if hwid is not None:
-        out.append(amd._extension(BASE + "4", hwid))
+        out.append(amdcert.extension(BASE + "4", hwid))
     if csp is not None:
-        out.append(amd._extension(BASE + "5", der.tlv(0x16, csp)))
+        out.append(amdcert.extension(BASE + "5", der.tlv(0x16, csp)))
     return out
 
 
@@ -62,19 +62,19 @@ class Chain:
     def __init__(self):
         self.ark, self.ask = (rsa.generate_private_key(65537, 4096) for _ in range(2))
         self.key = ec.generate_private_key(ec.SECP384R1())
-        self.ark_der = amd.certificate("ARK-T", self.ark.public_key(), "ARK-T", self.ark, 1, 25,
-                                       amd._ca_extensions(self.ark.public_key(), None, True))
+        self.ark_der = amdcert.certificate("ARK-T", self.ark.public_key(), "ARK-T", self.ark,
+                                           amdcert.ca_extensions(self.ark.public_key(), None, True), 1, 25)
         self.ask_der = self.intermediate(self.ark)
 
     def intermediate(self, by):
         """The ASK's certificate, signed by the key `by`."""
-        return amd.certificate("SEV-T", self.ask.public_key(), "ARK-T", by, 2, 25,
-                               amd._ca_extensions(self.ask.public_key(), 0, False))
+        return amdcert.certificate("SEV-T", self.ask.public_key(), "ARK-T", by,
+                                   amdcert.ca_extensions(self.ask.public_key(), 0, False), 2, 25)
 
-    def leaf(self, exts, by=None, key=None):
-        """A VCEK's or VLEK's certificate."""
-        return amd.certificate("SEV-VCEK", (key or self.key).public_key(), "SEV-T", by or self.ask,
-                               0, 7, exts)
+    def leaf(self, exts, by=None, key=None, alg=None):
+        """A VCEK's or VLEK's certificate; `alg` is the algorithm that it claims."""
+        return amdcert.certificate("SEV-VCEK", (key or self.key).public_key(), "SEV-T", by or self.ask,
+                                   exts, alg=alg)
 
 
 def cases(c):
@@ -130,13 +130,11 @@ def cases(c):
                                             key=ec.generate_private_key(ec.SECP256R1())),
               words="no_P-384_key")
     tbs, _, signature = der.children(der.read(old, 0, 0x30)[1])
-    yield row("proto", "two_algorithms", good, der.seq(tbs[2], amd.PSS_SHORT, signature[2]),
+    yield row("proto", "two_algorithms", good, der.seq(tbs[2], amdcert.PSS_SHORT, signature[2]),
               words="as_AMD_writes")
-    amd.PSS, keep = amd.PSS_SHORT, amd.PSS
-    yield row("ok", "no_trailer", good, c.leaf(extensions(TCB, OLD, chip)))
-    amd.PSS = keep.replace(b"\xa2\x03\x02\x01\x30", b"\xa2\x03\x02\x01\x20")
-    yield row("proto", "salt", good, c.leaf(extensions(TCB, OLD, chip)), words="RSASSA-PSS")
-    amd.PSS = keep
+    yield row("ok", "no_trailer", good, c.leaf(extensions(TCB, OLD, chip), alg=amdcert.PSS_SHORT))
+    yield row("proto", "salt", good, c.leaf(extensions(TCB, OLD, chip), alg=amdcert.pss_algorithm(32)),
+              words="RSASSA-PSS")
 
 
 def main():
