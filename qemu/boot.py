@@ -26,13 +26,16 @@ NETWORK = "rd.neednet=1 ip=dhcp"
 
 
 class Verdict:
-    """What a boot came to: ok or a reason, the seconds it took, and the lines of the serial line."""
+    """What a boot came to: ok or a reason, the seconds it took, and the lines of the serial line.
+
+    rows: verdicts on single things that went on inside, where the case has such."""
 
     def __init__(self, reason, seconds, text):
         self.ok = reason is None
         self.reason = reason
         self.seconds = seconds
         self.text = text
+        self.rows = {}
 
     def fail(self, reason):
         """Something else was wrong; None changes nothing."""

@@ -207,11 +207,18 @@ def newc(name, mode, data=b""):
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
+def archive(files):
+    """A cpio archive of {path: (mode, bytes)}; a mode without a type is a regular file's."""
+    return b"".join(newc(path, mode if stat.S_IFMT(mode) else stat.S_IFREG | mode, data)
+                    for path, (mode, data) in files.items()) + newc("TRAILER!!!", 0)
+
+
 def overlay(image, files, out):
-    """Write `out`: the image with some files replaced, as a second archive behind it.  files: {path: (mode, bytes)}."""
+    """Write `out`: the image with some files replaced, as a second archive behind it.
+
+    files: {path: (mode, bytes)}.  A folder that the image does not have is a path before its files, with its type in
+    the mode; the kernel makes none by itself."""
     with open(image, "rb") as f:
         base = f.read()
-    tail = b"".join(newc(path, stat.S_IFREG | mode, data) for path, (mode, data) in files.items())
-    tail += newc("TRAILER!!!", 0)
     with open(out, "wb") as f:
-        f.write(base + b"\0" * (-len(base) % 4) + tail)
+        f.write(base + b"\0" * (-len(base) % 4) + archive(files))
