@@ -85,7 +85,10 @@ cmdline() {
 # called by dracut
 installkernel() {
     # Built in on some kernels, absent on others: a missing one is no error.
-    hostonly='' instmods "=drivers/char/tpm" sev-guest tsm configfs
+    hostonly='' instmods "=drivers/char/tpm"
+    # For guests that own their SNP device: its driver, and configfs-tsm, through which Linux 6.7 and later give
+    # reports. latchkey.socket has both loaded and configfs mounted.
+    hostonly='' instmods sev-guest tsm configfs
     hostonly='' instmods hv_vmbus hv_storvsc hv_netvsc pci-hyperv mana hv_utils
     hostonly='' instmods dm_crypt algif_skcipher
     return 0
@@ -134,6 +137,8 @@ install() {
     inst_simple "$_latchkey_unitdir/latchkey.socket" "$systemdsystemunitdir/latchkey.socket"
     inst_simple "$_latchkey_unitdir/latchkey@.service" "$systemdsystemunitdir/latchkey@.service"
     $SYSTEMCTL -q --root "$initdir" add-wants sockets.target latchkey.socket
+    # What latchkey.socket wants; dracut 059 has them in every image, which is not promised.
+    inst_multiple -o "$systemdsystemunitdir"/modprobe@.service "$systemdsystemunitdir"/sys-kernel-config.mount
     inst_hook initqueue/timeout 90 "$moddir/timeout.sh"
 
     _latchkey_install_config || return 1
