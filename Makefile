@@ -40,6 +40,7 @@ progs := $(patsubst src/cli/%.c,%,$(wildcard $(mains)))
 all_src := $(lib_src) $(ctl_src) $(wildcard $(mains))
 test_src := $(sort $(wildcard tests/unit/test_*.c))
 tests := $(patsubst tests/unit/%.c,%,$(test_src))
+sev_src := $(sort $(wildcard qemu/emulated-sev/*.c))
 
 # Only these see the version and the build time, so a commit does not rebuild the rest.
 stamped := $(if $(all_src),$(shell grep -lE 'LK_(VERSION|BUILD_EPOCH)' $(all_src) $(test_src)))
@@ -96,7 +97,7 @@ ready:
 	@$(SETUP) check-all || $(SETUP) all
 # What does not build fails its own suite, and the rest still runs.
 check: ready
-	@$(SUB) -k programs unit asan || true
+	@$(SUB) -k programs unit asan build/musl/emulated-sev || true
 	@$(SUITES) lint self unit asan cloud boot
 check-unit: ready
 	@$(SUB) -k programs unit || true
@@ -107,6 +108,9 @@ check-asan: ready
 check-cloud check-boot: check-%: ready
 	@$(SUB) programs
 	@$(SUITES) $*
+check-snp: ready
+	@$(SUB) programs build/musl/emulated-sev
+	@$(SUITES) snp
 lint: ready
 	@$(SUB) -k programs || true
 	@$(SUITES) lint
@@ -138,7 +142,8 @@ programs: $(addprefix build/,$(progs))
 unit: $(addprefix build/musl/tests/,$(tests))
 asan: $(addprefix build/asan/tests/,$(tests)) $(addprefix build/asan/,$(progs))
 # Every object under -Werror, in a tree of its own (a step of `make lint`).
-warnings: $(patsubst src/%.c,build/lint/%.o,$(all_src)) $(patsubst tests/%.c,build/lint/tests/%.o,$(test_src))
+warnings: $(patsubst src/%.c,build/lint/%.o,$(all_src)) $(patsubst tests/%.c,build/lint/tests/%.o,$(test_src)) \
+	$(patsubst %.c,build/lint/%.o,$(sev_src))
 tidy: $(patsubst src/%.c,build/lint/%.tidy,$(all_src))
 # uninitvar: it does not follow a buffer behind struct lk_buf, nor rc; clang's analyzer does.
 cppcheck:
@@ -174,6 +179,11 @@ $$(patsubst src/%.c,build/$(1)/obj/%.o,$$(filter src/%,$$(stamped))): build/gen/
 $$(patsubst tests/%.c,build/$(1)/obj/tests/%.o,$$(filter tests/%,$$(stamped))): build/gen/build.h
 endef
 $(eval $(call flavor_rules,musl,$(CC_musl)))
+# The device of the SNP boots: a test's tool, linked as the tests are.
+build/musl/obj/qemu/%.o: qemu/%.c $(D)/stamp
+	$(call quiet,CC,musl/qemu/$*.o)mkdir -p $(@D) && $(CC_musl) $(ALL_CFLAGS_musl) -fno-lto -c -o $@ $<
+build/musl/emulated-sev: $(patsubst %.c,build/musl/obj/%.o,$(sev_src)) build/musl/liblatchkey.a
+	$(call quiet,LD,$@)$(call link_musl,$(filter %.o,$^)) -o $@
 $(eval $(call flavor_rules,asan,$(CC_glibc)))
 $(addprefix build/musl/,$(progs)): $(LAYOUT)
 
@@ -184,6 +194,8 @@ build/lint/%.o: src/%.c $(D)/stamp
 	@mkdir -p $(@D) && $(CC_musl) $(ALL_CFLAGS_musl) -Werror -c -o $@ $<
 build/lint/tests/%.o: tests/%.c $(D)/stamp
 	@mkdir -p $(@D) && $(CC_musl) $(ALL_CFLAGS_musl) $(TEST_CFLAGS_musl) -Werror -c -o $@ $<
+build/lint/qemu/%.o: qemu/%.c $(D)/stamp
+	@mkdir -p $(@D) && $(CC_musl) $(ALL_CFLAGS_musl) -Werror -c -o $@ $<
 $(patsubst %.c,build/lint/%.o,$(patsubst src/%,%,$(stamped))): build/gen/build.h
 
 # After the object: that one is remade whenever a header changes.
@@ -199,6 +211,6 @@ $(D)/stamp:
 
 -include $(shell [ -d build ] && find build/musl build/asan build/lint -name '*.d' 2>/dev/null)
 
-.PHONY: all setup ready check check-unit check-asan check-cloud check-boot lint size repro demo sim clean \
+.PHONY: all setup ready check check-unit check-asan check-cloud check-boot check-snp lint size repro demo sim clean \
 	install programs unit asan warnings tidy cppcheck FORCE
 .PRECIOUS: build/musl/obj/%.o build/asan/obj/%.o build/musl/obj/tests/%.o build/asan/obj/tests/%.o
