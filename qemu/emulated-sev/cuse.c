@@ -88,13 +88,15 @@ static bool complete(const struct round *r)
 	return r->in->in_size == in && r->in->out_size == out;
 }
 
-/* The outcome of an ioctl, with what goes back to the caller's memory even when it failed. */
-static void finish(int fd, uint64_t unique, int err, const struct iovec *parts, size_t n)
+/* The outcome of an ioctl, with what goes back to the caller's memory even when it failed. True. */
+static bool finish(int fd, uint64_t unique, int err, const struct iovec *parts, size_t n)
 {
 	struct fuse_ioctl_out out = {.result = -err};
 	struct iovec all[PIECES + 1] = {{&out, sizeof(out)}};
-	memcpy(all + 1, parts, n * sizeof(parts[0]));
+	for (size_t i = 0; i < n; i++)
+		all[i + 1] = parts[i];
 	reply(fd, unique, 0, all, n + 1);
+	return true;
 }
 
 static void fill(struct sev_report_rsp *rsp, const struct device_answer *a)
@@ -112,8 +114,9 @@ static void take_request(struct device_request *q, const struct sev_report_req *
 	q->bad_form = !lk_slice_is_zero(lk_slice_of(req->zero, sizeof(req->zero)));
 }
 
-/* SNP_GET_REPORT and SNP_GET_EXT_REPORT: argument, then request, then certificates' room. */
-static void guest_report(int fd, uint64_t unique, struct round *r, struct device *d, bool ext)
+/* SNP_GET_REPORT and SNP_GET_EXT_REPORT: argument, then request, then certificates' room. False:
+ * another round is needed. */
+static bool guest_report(int fd, uint64_t unique, struct round *r, struct device *d, bool ext)
 {
 	static struct sev_report_rsp rsp;
 	static uint8_t certs[CERTS_MAX];
@@ -125,14 +128,14 @@ static void guest_report(int fd, uint64_t unique, struct round *r, struct device
 	piece(r->bring, &r->n_bring, r->in->arg, sizeof(arg));
 	piece(r->take, &r->n_take, r->in->arg, sizeof(arg));
 	if (r->in->in_size < sizeof(arg))
-		return ask_again(fd, unique, r);
+		return false;
 	memcpy(&arg, r->data, sizeof(arg));
 	if (arg.msg_version == 0 || arg.req == 0 || arg.rsp == 0)
 		return finish(fd, unique, EINVAL, NULL, 0);
 	piece(r->bring, &r->n_bring, arg.req, req_n);
 	piece(r->take, &r->n_take, arg.rsp, sizeof(rsp));
 	if (r->in->in_size < sizeof(arg) + req_n)
-		return ask_again(fd, unique, r);
+		return false;
 	memcpy(&req, r->data + sizeof(arg), req_n);
 	size_t room = req.certs != 0 ? req.certs_len : 0;
 	if (room % 4096 != 0 || room > CERTS_MAX)
@@ -142,7 +145,7 @@ static void guest_report(int fd, uint64_t unique, struct round *r, struct device
 	if (room != 0)
 		piece(r->take, &r->n_take, req.certs, room);
 	if (!complete(r))
-		return ask_again(fd, unique, r);
+		return false;
 	take_request(&q, &req.report);
 	device_ask(d, &q, &a);
 	arg.exitinfo2 = a.exitinfo2;
@@ -153,10 +156,10 @@ static void guest_report(int fd, uint64_t unique, struct round *r, struct device
 	memcpy(certs, d->certs, give ? d->certs_n : 0);
 	struct iovec parts[] = {
 	    {&arg, sizeof(arg)}, {&rsp, sizeof(rsp)}, {&req, sizeof(req)}, {certs, room}};
-	finish(fd, unique, a.err, parts, ext ? (room != 0 ? 4 : 3) : 2);
+	return finish(fd, unique, a.err, parts, ext ? (room != 0 ? 4 : 3) : 2);
 }
 
-static void legacy_report(int fd, uint64_t unique, struct round *r, struct device *d)
+static bool legacy_report(int fd, uint64_t unique, struct round *r, struct device *d)
 {
 	static struct sev_report_rsp rsp;
 	struct sev_legacy_arg arg;
@@ -166,7 +169,7 @@ static void legacy_report(int fd, uint64_t unique, struct round *r, struct devic
 	piece(r->bring, &r->n_bring, r->in->arg, sizeof(arg));
 	piece(r->take, &r->n_take, r->in->arg, sizeof(arg));
 	if (r->in->in_size < sizeof(arg))
-		return ask_again(fd, unique, r);
+		return false;
 	memcpy(&arg, r->data, sizeof(arg));
 	if (arg.req_type != 5 || arg.rsp_type != 6 || arg.msg_version != 1 ||
 	    arg.req_len != sizeof(req) || arg.rsp_len != SEV_LEGACY_RSP || arg.req == 0 ||
@@ -175,14 +178,14 @@ static void legacy_report(int fd, uint64_t unique, struct round *r, struct devic
 	piece(r->bring, &r->n_bring, arg.req, sizeof(req));
 	piece(r->take, &r->n_take, arg.rsp, SEV_LEGACY_RSP);
 	if (!complete(r))
-		return ask_again(fd, unique, r);
+		return false;
 	memcpy(&req, r->data + sizeof(arg), sizeof(req));
 	take_request(&q, &req);
 	device_ask(d, &q, &a);
 	arg.error = (uint32_t)a.exitinfo2;
 	fill(&rsp, &a);
 	struct iovec parts[] = {{&arg, sizeof(arg)}, {&rsp, SEV_LEGACY_RSP}};
-	finish(fd, unique, a.err, parts, 2);
+	return finish(fd, unique, a.err, parts, 2);
 }
 
 static void ioctl_round(struct door *door, const struct fuse_in_header *head, struct device *d)
@@ -190,13 +193,15 @@ static void ioctl_round(struct door *door, const struct fuse_in_header *head, st
 	struct fuse_ioctl_in in;
 	struct round r = {.in = &in, .data = (const uint8_t *)(head + 1) + sizeof(in)};
 	memcpy(&in, head + 1, sizeof(in));
-	bool old = strcmp(door->name, "sev") == 0;
+	bool old = strcmp(door->name, "sev") == 0, done = true;
 	if (!old && (in.cmd == SEV_GET_REPORT || in.cmd == SEV_GET_EXT_REPORT))
-		guest_report(door->fd, head->unique, &r, d, in.cmd == SEV_GET_EXT_REPORT);
+		done = guest_report(door->fd, head->unique, &r, d, in.cmd == SEV_GET_EXT_REPORT);
 	else if (old && in.cmd == SEV_LEGACY_REPORT)
-		legacy_report(door->fd, head->unique, &r, d);
+		done = legacy_report(door->fd, head->unique, &r, d);
 	else
 		reply(door->fd, head->unique, old ? EINVAL : ENOTTY, NULL, 0);
+	if (!done)
+		ask_again(door->fd, head->unique, &r);
 }
 
 static void serve(struct door *door, struct device *d)
@@ -213,18 +218,23 @@ static void serve(struct door *door, struct device *d)
 		return;
 	switch (in.head.opcode) {
 	case CUSE_INIT:
-		return init(door, in.head.unique, &in.head);
+		init(door, in.head.unique, &in.head);
+		break;
 	case FUSE_OPEN:
-		return reply_bytes(door->fd, in.head.unique, &opened, sizeof(opened));
+		reply_bytes(door->fd, in.head.unique, &opened, sizeof(opened));
+		break;
 	case FUSE_IOCTL:
-		return ioctl_round(door, &in.head, d);
+		ioctl_round(door, &in.head, d);
+		break;
 	case FUSE_RELEASE:
 	case FUSE_FLUSH:
-		return reply(door->fd, in.head.unique, 0, NULL, 0);
+		reply(door->fd, in.head.unique, 0, NULL, 0);
+		break;
 	case FUSE_INTERRUPT:
-		return;
+		break;
 	default:
-		return reply(door->fd, in.head.unique, ENOSYS, NULL, 0);
+		reply(door->fd, in.head.unique, ENOSYS, NULL, 0);
+		break;
 	}
 }
 

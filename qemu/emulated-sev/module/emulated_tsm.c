@@ -64,8 +64,8 @@ static int ask(struct tsm_report *report, void *data)
 /* What /dev/sev-guest's driver shows at VMPL 0. */
 static bool attribute_visible(int n)
 {
-	return n == TSM_REPORT_GENERATION || n == TSM_REPORT_PROVIDER || n == TSM_REPORT_PRIVLEVEL ||
-	       n == TSM_REPORT_PRIVLEVEL_FLOOR;
+	return n == TSM_REPORT_GENERATION || n == TSM_REPORT_PROVIDER ||
+	       n == TSM_REPORT_PRIVLEVEL || n == TSM_REPORT_PRIVLEVEL_FLOOR;
 }
 
 static bool blob_visible(int n)
@@ -74,10 +74,10 @@ static bool blob_visible(int n)
 }
 
 static struct tsm_ops ops = {
-	.name = provider,
-	.report_new = ask,
-	.report_attr_visible = attribute_visible,
-	.report_bin_attr_visible = blob_visible,
+    .name = provider,
+    .report_new = ask,
+    .report_attr_visible = attribute_visible,
+    .report_bin_attr_visible = blob_visible,
 };
 module_param_named(floor, ops.privlevel_floor, uint, 0644);
 MODULE_PARM_DESC(floor, "lowest privilege level");
@@ -181,18 +181,18 @@ static __poll_t device_poll(struct file *file, poll_table *wait)
 }
 
 static const struct file_operations operations = {
-	.owner = THIS_MODULE,
-	.open = device_open,
-	.release = device_release,
-	.read = device_read,
-	.write = device_write,
-	.poll = device_poll,
+    .owner = THIS_MODULE,
+    .open = device_open,
+    .release = device_release,
+    .read = device_read,
+    .write = device_write,
+    .poll = device_poll,
 };
 
 static struct miscdevice device = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = "emulated-tsm",
-	.fops = &operations,
+    .minor = MISC_DYNAMIC_MINOR,
+    .name = "emulated-tsm",
+    .fops = &operations,
 };
 
 module_misc_device(device);
