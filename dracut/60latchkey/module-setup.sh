@@ -37,13 +37,19 @@ _latchkey_bound_here() {
     return 1
 }
 
-# The trust anchors that the configuration names ("trust = FILE"); latchkey's default where it names none.
-_latchkey_trust_files() {
+# The value of a setting ("name = value") in a configuration file.
+_latchkey_setting() {
+    sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" "$2" | sed 's/[[:space:]]*$//'
+}
+
+# The files that the configuration names: trust anchors (latchkey's default where it names none) and init-data.
+_latchkey_named_files() {
     local _conf _file
     for _conf in "$_latchkey_confdir"/*.conf; do
         [[ -f $_conf ]] || continue
-        _file=$(sed -n 's/^[[:space:]]*trust[[:space:]]*=[[:space:]]*//p' "$_conf" | sed 's/[[:space:]]*$//')
+        _file=$(_latchkey_setting trust "$_conf")
         printf '%s\n' "${_file:-/etc/ssl/certs/ca-certificates.crt}"
+        _latchkey_setting init-data "$_conf"
     done | sort -u
 }
 
@@ -107,16 +113,16 @@ _latchkey_install_config() {
             /etc/latchkey/*) _from=$_latchkey_confdir/${_file#/etc/latchkey/} ;;
             /*) _from=$dracutsysrootdir$_file ;;
             *)
-                derror "latchkey: trust = $_file is not an absolute path"
+                derror "latchkey: $_file, which the configuration names, is not an absolute path"
                 return 1
                 ;;
         esac
         if [[ ! -r $_from ]]; then
-            derror "latchkey: trust file $_from cannot be read; the volume would not unlock"
+            derror "latchkey: $_from, which the configuration names, cannot be read; the volume would not unlock"
             return 1
         fi
         inst_simple "$_from" "$_file"
-    done < <(_latchkey_trust_files)
+    done < <(_latchkey_named_files)
 }
 
 # A host-only image takes crypttab over by itself (module crypt). A generic one does not, so our lines go in here.

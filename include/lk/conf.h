@@ -4,7 +4,13 @@
 #define LK_CONF_H
 
 #include "lk/imds.h"
+#include "lk/snp.h"
 #include "lk/vault.h"
+
+/* Where the proof comes from; auto: the vTPM if it has an HCL report, else what LK_SNP_AUTO finds.
+ */
+enum lk_evidence_from { LK_EV_AUTO, LK_EV_VTPM, LK_EV_TSM, LK_EV_GUEST, LK_EV_LEGACY };
+#define LK_VMPL_ANY 0xffffffffu
 
 struct lk_conf {
 	char name[64];                 /* volume: the mapping's name */
@@ -25,6 +31,17 @@ struct lk_conf {
 	uint32_t os_major, os_minor; /* of os-release VERSION_ID; major 0: 1.0 */
 	uint32_t timeout_s;          /* 120: the one deadline */
 	bool kmsg;
+	/* SNP path */
+	enum lk_evidence_from evidence;
+	char snp_path[128];          /* of the source that is named; "": the usual one */
+	uint32_t vmpl;               /* or LK_VMPL_ANY: the one this guest runs at, see lk/snp.h */
+	uint32_t wrap_bits;          /* 2048, 3072, 4096: of the wrapping key made in the guest */
+	char attest_api_version[24]; /* "2022-08-01", of /attest/SevSnpVm */
+	char security_context[256];  /* folder with the host's files for confidential containers */
+	char init_data[256];         /* "": none; file whose SHA-256 is HOST_DATA */
+	bool kds;                    /* may AMD's key distribution service be asked? */
+	char digest[65]; /* SHA-256 of the configuration file in hexadecimal, or "" when there is
+			    none or the command line says something else */
 };
 
 #endif

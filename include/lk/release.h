@@ -49,6 +49,8 @@ struct lk_key {
 LK_CHECK enum lk_code lk_run_release(
     struct lk_run *r, struct lk_key *key, struct lk_secret *plain, struct lk_err *e);
 
+/* The SNP report's source as the settings name it; paths are borrowed from conf. */
+struct lk_snp_conf lk_run_snp_conf(const struct lk_conf *conf);
 const struct lk_timeline *lk_run_timeline(const struct lk_run *r);
 lk_time lk_run_deadline(const struct lk_run *r);
 void lk_run_end(struct lk_run *r); /* stops couriers, flushes the TPM key, wipes; NULL allowed */

@@ -84,6 +84,16 @@ static const struct lk_verb *find(const struct lk_verb *verbs, size_t n, const c
 	return NULL;
 }
 
+/* Confidential containers are told by their environment where the host's files are. Like the files
+ * it is the host's word; what is in them proves itself to the attestation service. */
+static void container_files(struct lk_conf *c)
+{
+	const char *dir = getenv("UVM_SECURITY_CONTEXT_DIR");
+
+	if (dir != NULL && dir[0] == '/' && strlen(dir) < sizeof(c->security_context))
+		memcpy(c->security_context, dir, strlen(dir) + 1);
+}
+
 static const char *log_tag = "latchkey";
 
 void lk_app_log(const struct lk_args *a, bool kmsg)
@@ -112,6 +122,7 @@ int lk_app_main(const char *program, const char *about, const struct lk_verb *ve
 	umask(077);
 	lk_opts_defaults(&args);
 	lk_os_release(&args.conf);
+	container_files(&args.conf);
 	args.flags.journal = getenv("JOURNAL_STREAM") != NULL;
 	log_tag = program;
 	lk_app_log(&args, false);

@@ -32,6 +32,23 @@ const struct lk_opt lk_opt_table[] = {
 	"boot event log [/sys/kernel/security/tpm0/binary_bios_measurements]"},
     {"cryptsetup", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(cryptsetup),
 	"the program [/usr/sbin/cryptsetup or /sbin/cryptsetup]"},
+    {"evidence", "FROM", LK_OPT_EVIDENCE, LK_OPT_FILE, CONF(evidence),
+	"auto, vtpm, tsm (configfs-tsm), sev-guest, or sev (kernels before 5.19) [auto]"},
+    {"snp-path", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(snp_path),
+	"folder or device of the evidence that is named [the kernel's]"},
+    {"vmpl", "N", LK_OPT_VMPL, LK_OPT_FILE, CONF(vmpl),
+	"SNP report: privilege level, 0 to 3 [the guest's]"},
+    {"wrap-bits", "N", LK_OPT_BITS, LK_OPT_FILE, CONF(wrap_bits),
+	"SNP report: RSA key made in the guest, 2048, 3072 or 4096 [2048]"},
+    {"attest-api-version", "TEXT", LK_OPT_WORD, LK_OPT_FILE, CONF(attest_api_version),
+	"SNP report: of the attestation provider [2022-08-01]"},
+    {"init-data", "FILE", LK_OPT_PATH, LK_OPT_FILE, CONF(init_data),
+	"SNP report: what HOST_DATA is the SHA-256 of [none]"},
+    {"security-context", "DIR", LK_OPT_PATH, LK_OPT_FILE, CONF(security_context),
+	"SNP report: the host's files for a confidential container "
+	"[/opt/confidential-containers/share/kata-containers]"},
+    {"kds", "yes|no", LK_OPT_YESNO, LK_OPT_FILE, CONF(kds),
+	"SNP report: ask AMD for certificates that nobody else has [no]"},
     {"timeout", "SECONDS", LK_OPT_TIMEOUT, LK_OPT_FILE, CONF(timeout_s),
 	"the one deadline, 5 to 3600 [120]"},
     {"kmsg", "yes|no", LK_OPT_YESNO, LK_OPT_FILE, CONF(kmsg),
@@ -69,6 +86,11 @@ void lk_opts_defaults(struct lk_args *out)
 	out->conf.enc = LK_ENC_SHA256;
 	out->conf.timeout_s = 120;
 	out->conf.kmsg = true;
+	out->conf.vmpl = LK_VMPL_ANY;
+	out->conf.wrap_bits = 2048;
+	set(out->conf.attest_api_version, sizeof(out->conf.attest_api_version), "2022-08-01");
+	set(out->conf.security_context, sizeof(out->conf.security_context),
+	    "/opt/confidential-containers/share/kata-containers");
 	set(out->conf.api_version, sizeof(out->conf.api_version), "7.4");
 	set(out->conf.trust, sizeof(out->conf.trust), "/etc/ssl/certs/ca-certificates.crt");
 	set(out->conf.tpm, sizeof(out->conf.tpm), "/dev/tpmrm0");

@@ -62,6 +62,24 @@ enum lk_code lk_opts_text(
 	return LK_OK;
 }
 
+/* What a release policy may test is the file's digest as sha256sum prints it: it stands for the
+ * settings only where nothing on the command line overrides the file. */
+LK_CHECK static enum lk_code digest(struct lk_slice text, struct lk_args *a, struct lk_err *e)
+{
+	struct lk_buf hex = {.p = (uint8_t *)a->conf.digest, .cap = sizeof(a->conf.digest) - 1};
+	uint8_t raw[32];
+
+	a->conf.digest[0] = '\0';
+	for (size_t i = 0; i < lk_opt_count; i++)
+		if ((lk_opt_table[i].flags & LK_OPT_FILE) != 0 && (a->given >> i & 1) != 0)
+			return LK_OK;
+	if (lk_sha256(text, raw, e) != LK_OK)
+		return e->code;
+	lk_hex_encode(lk_slice_of(raw, sizeof(raw)), &hex);
+	a->conf.digest[hex.n] = '\0';
+	return LK_OK;
+}
+
 enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e)
 {
 	static uint8_t store[FILE_MAX];
@@ -83,7 +101,9 @@ enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *
 		e->code = LK_ECONF;
 		return e->code;
 	}
-	return lk_opts_text(lk_slice_buf(&text), path, a, e);
+	if (lk_opts_text(lk_slice_buf(&text), path, a, e) != LK_OK)
+		return e->code;
+	return digest(lk_slice_buf(&text), a, e);
 }
 
 static void put(struct lk_buf *out, const char *name, const char *value, const char *normal)
@@ -107,6 +127,17 @@ void lk_opts_write(const struct lk_conf *c, struct lk_buf *out)
 	if (c->enc != normal.conf.enc)
 		lk_buf_fmt(out, "enc = %s\n", lk_enc_name(c->enc));
 	put(out, "api-version", c->api_version, normal.conf.api_version);
+	if (c->evidence != normal.conf.evidence)
+		lk_buf_fmt(out, "evidence = %s\n", lk_opt_evidence_name(c->evidence));
+	if (c->vmpl != normal.conf.vmpl)
+		lk_buf_fmt(out, "vmpl = %u\n", (unsigned)c->vmpl);
+	if (c->wrap_bits != normal.conf.wrap_bits)
+		lk_buf_fmt(out, "wrap-bits = %u\n", (unsigned)c->wrap_bits);
+	put(out, "attest-api-version", c->attest_api_version, normal.conf.attest_api_version);
+	put(out, "init-data", c->init_data, NULL);
+	put(out, "security-context", c->security_context, normal.conf.security_context);
+	if (c->kds)
+		lk_buf_fmt(out, "kds = yes\n");
 	put(out, "trust", c->trust, normal.conf.trust);
 	if (c->timeout_s != normal.conf.timeout_s)
 		lk_buf_fmt(out, "timeout = %u\n", (unsigned)c->timeout_s);

@@ -14,6 +14,9 @@ enum lk_opt_kind {
 	LK_OPT_THUMB,
 	LK_OPT_IDENTITY,
 	LK_OPT_ENC,
+	LK_OPT_EVIDENCE,
+	LK_OPT_VMPL,
+	LK_OPT_BITS,
 	LK_OPT_TIMEOUT,
 	LK_OPT_FD,
 	LK_OPT_SLOT,
@@ -32,6 +35,8 @@ struct lk_opt {
 	size_t offset, size; /* within struct lk_args */
 	const char *help;
 };
+
+const char *lk_opt_evidence_name(enum lk_evidence_from from);
 
 extern const struct lk_opt lk_opt_table[];
 extern const size_t lk_opt_count;

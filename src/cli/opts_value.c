@@ -137,6 +137,36 @@ LK_CHECK static enum lk_code enc(struct lk_slice v, enum lk_enc *to, struct lk_e
 	    lk_enc_name(LK_ENC_SHA384), lk_enc_name(LK_ENC_SHA1));
 }
 
+static const char *const evidence_names[] = {[LK_EV_AUTO] = "auto",
+    [LK_EV_VTPM] = "vtpm",
+    [LK_EV_TSM] = "tsm",
+    [LK_EV_GUEST] = "sev-guest",
+    [LK_EV_LEGACY] = "sev"};
+#define EVIDENCES (sizeof(evidence_names) / sizeof(evidence_names[0]))
+
+const char *lk_opt_evidence_name(enum lk_evidence_from from)
+{
+	return evidence_names[from];
+}
+
+LK_CHECK static enum lk_code evidence(
+    struct lk_slice v, enum lk_evidence_from *to, struct lk_err *e)
+{
+	for (size_t i = 0; i < EVIDENCES; i++)
+		if (lk_slice_eq_str(v, evidence_names[i])) {
+			*to = (enum lk_evidence_from)i;
+			return LK_OK;
+		}
+	return lk_fail(e, LK_ECONF, "must be auto, vtpm, tsm, sev-guest or sev");
+}
+
+LK_CHECK static enum lk_code bits(struct lk_slice v, uint32_t *to, struct lk_err *e)
+{
+	if (!lk_slice_u32(v, 4096, to) || (*to != 2048 && *to != 3072 && *to != 4096))
+		return lk_fail(e, LK_ECONF, "must be 2048, 3072 or 4096");
+	return LK_OK;
+}
+
 LK_CHECK static enum lk_code number(
     struct lk_slice v, uint32_t min, uint32_t max, uint32_t *to, struct lk_err *e)
 {
@@ -169,6 +199,12 @@ enum lk_code lk_opt_set(
 		return identity(v, &out->conf, e);
 	case LK_OPT_ENC:
 		return enc(v, &out->conf.enc, e);
+	case LK_OPT_EVIDENCE:
+		return evidence(v, &out->conf.evidence, e);
+	case LK_OPT_VMPL:
+		return number(v, 0, 3, &out->conf.vmpl, e);
+	case LK_OPT_BITS:
+		return bits(v, &out->conf.wrap_bits, e);
 	case LK_OPT_TIMEOUT:
 		return number(v, 5, 3600, &out->conf.timeout_s, e);
 	case LK_OPT_FD:

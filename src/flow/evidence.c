@@ -51,6 +51,19 @@ static enum lk_code check_cert(struct lk_slice der, struct lk_slice ak_n, struct
 	return LK_OK;
 }
 
+/* Something is absent: with a HCL report this is a paravisor's TPM that lacks a part, without it is
+ * another TPM. */
+static enum lk_code no_identity(
+    struct lk_tpm *tpm, struct lk_buf *raw, lk_time deadline, struct lk_err *e)
+{
+	struct lk_err other = {0};
+	enum lk_code rc = lk_tpm_nv_read(tpm, LK_NV_HCL_REPORT, raw, deadline, &other);
+
+	e->code = rc == LK_EABSENT ? LK_EABSENT : LK_EATTEST;
+	return lk_hint(e, "this machine is not an Azure confidential VM, or its TPM is "
+			  "not the paravisor's");
+}
+
 static enum lk_code read_identity(
     struct lk_tpm *tpm, struct lk_evidence *ev, lk_time deadline, struct lk_err *e)
 {
@@ -62,11 +75,8 @@ static enum lk_code read_identity(
 		rc = lk_tpm_ak(tpm, &pub, &n, deadline, e);
 	if (rc == LK_OK)
 		rc = lk_tpm_nv_read(tpm, LK_NV_HCL_REPORT, &raw, deadline, e);
-	if (rc == LK_EABSENT) {
-		e->code = LK_EATTEST;
-		return lk_hint(e, "this machine is not an Azure confidential VM, or its TPM is "
-				  "not the paravisor's");
-	}
+	if (rc == LK_EABSENT && raw.n == 0)
+		return no_identity(tpm, &raw, deadline, e);
 	if (rc != LK_OK)
 		return rc;
 	rc = lk_hcl_parse(lk_slice_buf(&raw), &ev->hcl, e);
@@ -135,14 +145,13 @@ enum lk_code lk_evidence_read(struct lk_tpm *tpm, const struct lk_conf *conf, lk
 	return LK_OK;
 }
 
-enum lk_code lk_evidence_tcb(
-    const struct lk_evidence *ev, const struct lk_certs *certs, struct lk_err *e)
+enum lk_code lk_evidence_tcb(uint64_t reported, const struct lk_certs *certs, struct lk_err *e)
 {
-	if (!certs->has_tcbm || certs->tcbm == ev->hcl.reported_tcb)
+	if (!certs->has_tcbm || certs->tcbm == reported)
 		return LK_OK;
 	(void)lk_fail(e, LK_EATTEST,
 	    "the platform's certificates are for TCB %016llx, the report is of TCB %016llx",
-	    (unsigned long long)certs->tcbm, (unsigned long long)ev->hcl.reported_tcb);
+	    (unsigned long long)certs->tcbm, (unsigned long long)reported);
 	(void)lk_hint(e, "the host's firmware was updated and its certificate cache is behind: try "
 			 "again later, or stop the machine and start it again");
 	return lk_err_retry(e);

@@ -24,12 +24,13 @@ struct lk_evidence {
 LK_CHECK enum lk_code lk_nonce(char out[static LK_NONCE_TEXT + 1], struct lk_err *e);
 
 /* Read everything but the platform's certificates, with a fresh nonce. LK_EATTEST: the parts do not
- * belong together. LK_ETPM with retry: worth another try in a moment. */
+ * belong together. LK_EABSENT: this TPM has no HCL report. LK_ETPM with retry: worth another try in
+ * a moment. */
 LK_CHECK enum lk_code lk_evidence_read(struct lk_tpm *tpm, const struct lk_conf *conf,
     lk_time deadline, struct lk_evidence *out, struct lk_err *e);
 
-/* Do the certificates fit the report's TCB? LK_EATTEST names both values. */
+/* Do the certificates fit the TCB that the report states? LK_EATTEST names both values. */
 LK_CHECK enum lk_code lk_evidence_tcb(
-    const struct lk_evidence *ev, const struct lk_certs *certs, struct lk_err *e);
+    uint64_t reported, const struct lk_certs *certs, struct lk_err *e);
 
 #endif

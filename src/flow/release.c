@@ -9,6 +9,12 @@
 #define REATTEST_WAIT_MS 1500
 #define CLAIMS_MAX       300 /* bytes of them in an error */
 
+/* Length of what our RSA key opens, in front of the ciphertext. */
+static size_t block(const struct lk_run *r)
+{
+	return r->snp ? r->h->snp.pub.n_len : 256;
+}
+
 static enum lk_code ask_vault(struct lk_run *r, struct lk_released *got, struct lk_err *e)
 {
 	struct lk_courier *c = &r->c[LK_PEER_VAULT];
@@ -24,9 +30,10 @@ static enum lk_code ask_vault(struct lk_run *r, struct lk_released *got, struct 
 	    .bearer = r->bearer,
 	    .token = r->jwt,
 	    .nonce = lk_slice_str(nonce),
-	    .wrap_kid = {NULL, 0}, /* what the TPM opens was wrapped to its key */
+	    /* What the TPM opens was wrapped to its key; that has no kid of ours. */
+	    .wrap_kid = r->snp ? lk_slice_str(r->h->snp.kid) : (struct lk_slice){NULL, 0},
 	    .enc = r->conf->enc,
-	    .block = 256,
+	    .block = block(r),
 	};
 	for (;;) {
 		struct lk_buf b = lk_run_frame(r);
@@ -110,15 +117,30 @@ static enum lk_code check_pin(const struct lk_run *r, const struct lk_key *key, 
 	return lk_hint(e, "somebody replaced the key, or the configuration is older than it");
 }
 
+static enum lk_code open_kek(
+    struct lk_run *r, struct lk_slice in, struct lk_secret *kek, struct lk_err *e)
+{
+	static const struct {
+		enum lk_tpm_scheme scheme;
+		enum lk_hash hash;
+	} how[] = {[LK_ENC_SHA256] = {LK_TPM_OAEP_SHA256, LK_SHA256},
+	    [LK_ENC_SHA384] = {LK_TPM_OAEP_SHA384, LK_SHA384},
+	    [LK_ENC_SHA1] = {LK_TPM_OAEP_SHA1, LK_SHA1}};
+	const enum lk_enc enc = r->conf->enc;
+
+	if (!r->snp)
+		return lk_tpm_decrypt(r->tpm, how[enc].scheme, in, kek, r->deadline, e);
+	enum lk_code rc =
+	    lk_rsa_oaep_decrypt(lk_secret_slice(&r->h->snp.key), how[enc].hash, in, kek, e);
+	return rc == LK_OK ? rc : (e->code = LK_EUNWRAP);
+}
+
 static enum lk_code unwrap(
     struct lk_run *r, const struct lk_released *got, struct lk_secret *plain, struct lk_err *e)
 {
-	static const enum lk_tpm_scheme scheme[] = {[LK_ENC_SHA256] = LK_TPM_OAEP_SHA256,
-	    [LK_ENC_SHA384] = LK_TPM_OAEP_SHA384,
-	    [LK_ENC_SHA1] = LK_TPM_OAEP_SHA1};
+	const size_t rsa = block(r);
 	LK_SECRET kek = {0};
-	enum lk_code rc = lk_tpm_decrypt(r->tpm, scheme[r->conf->enc],
-	    lk_slice_sub(got->ciphertext, 0, 256), &kek, r->deadline, e);
+	enum lk_code rc = open_kek(r, lk_slice_sub(got->ciphertext, 0, rsa), &kek, e);
 
 	if (rc != LK_OK)
 		return lk_err_prefix(e, "unwrapping the released key");
@@ -126,7 +148,7 @@ static enum lk_code unwrap(
 		return lk_fail(e, LK_EUNWRAP,
 		    "the released key is wrapped with %zu bytes where 32 are needed", kek.n);
 	rc = lk_kwp_unwrap(
-	    lk_secret_slice(&kek), lk_slice_sub(got->ciphertext, 256, got->ciphertext.n), plain, e);
+	    lk_secret_slice(&kek), lk_slice_sub(got->ciphertext, rsa, got->ciphertext.n), plain, e);
 	if (rc != LK_OK) {
 		e->code = LK_EUNWRAP;
 		return lk_err_prefix(e, "unwrapping the released key");

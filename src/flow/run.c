@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "lk/log.h"
+#include "lk/kds.h"
 #include "run.h"
 
 static struct lk_run the_run;
@@ -39,6 +40,7 @@ void lk_run_step_courier(struct lk_run *r, enum lk_peer p)
 	    {"imds connect", "", "imds exchange"},
 	    {"attestation dns+connect", "attestation tls", "attestation exchange"},
 	    {"vault dns+connect", "vault tls", "vault exchange"},
+	    {"kds dns+connect", "kds tls", "kds exchange"},
 	};
 	const struct lk_courier *c = &r->c[p];
 
@@ -88,9 +90,8 @@ enum lk_code lk_run_ask_imds(struct lk_run *r, struct lk_err *e)
 	struct lk_buf b = lk_run_frame(r);
 	enum lk_code rc = LK_OK;
 
-	if (r->certs_asked)
-		rc = lk_ask_certs(c, LK_CERTS_THIM, (struct lk_slice){NULL, 0},
-		    (struct lk_slice){NULL, 0}, &b, e);
+	if (r->question.asked)
+		rc = lk_ask_certs(c, r->question.from, r->question.report, r->question.data, &b, e);
 	if (rc == LK_OK && r->bearer_asked)
 		rc = lk_ask_bearer(c, lk_imds_resource(r->key.url.host), r->conf->identity,
 		    r->conf->identity_id, e);
@@ -102,6 +103,8 @@ enum lk_code lk_run_bearer(struct lk_run *r, struct lk_err *e)
 	const lk_time from = lk_now();
 	enum lk_code rc = LK_OK;
 	bool ask = !r->bearer_asked;
+
+	lk_run_drop_question(r);
 
 	for (;;) {
 		struct lk_buf store = LK_BUF(r->h->bearer);
@@ -149,7 +152,13 @@ static enum lk_code start_couriers(struct lk_run *r, struct lk_slice roots, stru
 		rc = start_courier(r, LK_PEER_VAULT, r->key.url.host, r->key.url.port, roots, e);
 	if (rc != LK_OK)
 		return rc;
-	r->certs_asked = true;
+	if (r->conf->kds)
+		rc = start_courier(r, LK_PEER_KDS, LK_KDS_HOST, 443, roots, e);
+	if (rc != LK_OK)
+		return rc;
+	/* A report of the machine's own often comes with its certificates. */
+	r->snp = lk_run_presume_snp(r->conf);
+	r->question = (struct lk_run_question){.asked = !r->snp, .from = LK_CERTS_THIM};
 	r->bearer_asked = r->want_vault;
 	return lk_run_ask_imds(r, e);
 }
@@ -164,6 +173,9 @@ static enum lk_code parse_conf(struct lk_run *r, struct lk_err *e)
 		return e->code = LK_ECONF, lk_err_prefix(e, "attestation service");
 	if (r->maa.path[0] != '\0' && !lk_slice_eq_str(lk_slice_str(r->maa.path), "/"))
 		return lk_fail(e, LK_ECONF, "attestation service: a path after the host");
+	if (r->conf->snp_path[0] != '\0' && r->conf->evidence <= LK_EV_VTPM)
+		return lk_fail(
+		    e, LK_ECONF, "snp-path is set, and evidence does not say what is behind it");
 	if (!r->want_vault)
 		return LK_OK;
 	rc = lk_key_url_parse(lk_slice_str(r->conf->key), &r->key, e);
@@ -187,6 +199,7 @@ enum lk_code lk_run_start(const struct lk_conf *conf, struct lk_slice roots_pem,
 	memset(r, 0, sizeof(*r));
 	for (size_t i = 0; i < LK_RUN_PEERS; i++)
 		r->c[i].fd = -1;
+	r->dev.fd = -1;
 	r->conf = conf;
 	r->want_vault = want_vault;
 	r->h = &hidden;
@@ -218,6 +231,7 @@ void lk_run_end(struct lk_run *r)
 		if (r->c[i].pid > 0)
 			lk_courier_stop(&r->c[i]);
 	lk_tpm_close(r->tpm);
+	lk_snp_close(&r->dev);
 	lk_wipe(&hidden, sizeof(hidden));
 	lk_wipe(r, sizeof(*r));
 }

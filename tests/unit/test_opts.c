@@ -66,6 +66,9 @@ T(command_line_refusals)
 	    {"--attest", "https://m.attest.azure.net:8443"}, {"--attest", "m.weu.attest.azure.net"},
 	    {"--thumbprint", "short"}, {"--identity", "client"}, {"--identity", "client:"},
 	    {"--identity", "x:y"}, {"--trust", "relative.pem"}, {"--tpm", "/dev/tpm rm0"},
+	    {"--evidence", "tpm"}, {"--evidence", "AUTO"}, {"--vmpl", "4"}, {"--vmpl", "-1"},
+	    {"--wrap-bits", "1024"}, {"--wrap-bits", "2049"}, {"--kds", "true"},
+	    {"--snp-path", "tsm"}, {"--init-data", ""}, {"--attest-api-version", "2022 08"},
 	    {"--name", "../etc"}, {"--name", ".hidden"}, {"--slot", "32"}};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -170,11 +173,62 @@ T(what_is_written_reads_back)
 		    "attest = https://m.weu.attest.azure.net\n"
 		    "thumbprint = abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ\n"
 		    "identity = resource:/subscriptions/1/x\nenc = CKM_RSA_AES_KEY_WRAP\n"
-		    "api-version = 7.6\ntrust = /etc/latchkey/t.pem\ntimeout = 99\nkmsg = no\n"));
+		    "api-version = 7.6\ntrust = /etc/latchkey/t.pem\ntimeout = 99\nkmsg = no\n"
+		    "evidence = tsm\nvmpl = 0\nwrap-bits = 3072\ninit-data = /etc/latchkey/i\n"
+		    "attest-api-version = 2025-06-01\nsecurity-context = /sc\nkds = yes\n"));
 	lk_opts_write(&a.conf, &text);
 	lk_opts_defaults(&b);
 	EQ_CODE(LK_OK, lk_opts_text(lk_slice_buf(&text), "y.conf", &b, &e));
 	EQ_MEM(&a.conf, &b.conf, sizeof(a.conf));
+}
+
+T(evidence_by_name)
+{
+	static const struct {
+		const char *name;
+		enum lk_evidence_from from;
+	} rows[] = {{"auto", LK_EV_AUTO}, {"vtpm", LK_EV_VTPM}, {"tsm", LK_EV_TSM},
+	    {"sev-guest", LK_EV_GUEST}, {"sev", LK_EV_LEGACY}};
+
+	lk_opts_defaults(&a);
+	EQ_U(a.conf.evidence, LK_EV_AUTO);
+	EQ_U(a.conf.vmpl, LK_VMPL_ANY);
+	EQ_U(a.conf.wrap_bits, 2048);
+	OK(!a.conf.kds);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		EQ_CODE(LK_OK, argv_of(2, "--evidence", rows[i].name));
+		EQ_U(a.conf.evidence, rows[i].from);
+		EQ_S(lk_opt_evidence_name(rows[i].from), rows[i].name);
+	}
+}
+
+static bool write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	return f != NULL && fputs(text, f) >= 0 && fclose(f) == 0;
+}
+
+/* `printf 'timeout = 60\n' | sha256sum` */
+#define SUM "612dc97ac5e34f8821c11305589a5605e97e7ec643fb75fdda986b2eab3afbd3"
+
+T(the_files_digest_stands_for_the_settings)
+{
+	char dir[] = "/tmp/latchkey-opts.XXXXXX", path[64];
+
+	NEED(mkdtemp(dir) != NULL);
+	lk_fmt(path, sizeof(path), "%s/root.conf", dir);
+	NEED(write_file(path, "timeout = 60\n"));
+	EQ_CODE(LK_OK, argv_of(3, "--conf-dir", dir, "--verbose"));
+	EQ_S(a.conf.digest, "");
+	EQ_CODE(LK_OK, lk_opts_volume("root", &a, &e));
+	EQ_S(a.conf.digest, SUM);
+	/* The same file, but not what is in force. */
+	EQ_CODE(LK_OK, argv_of(4, "--conf-dir", dir, "--vmpl", "1"));
+	EQ_CODE(LK_OK, lk_opts_volume("root", &a, &e));
+	EQ_S(a.conf.digest, "");
+	(void)remove(path);
+	(void)remove(dir);
 }
 
 T(help_names_every_file_setting)
