@@ -91,20 +91,19 @@ def extension(dotted, value, critical=False):
 
 
 def certificate(subject, public, issuer, signer, extensions, serial=0, years=7, salt=48, alg=None,
-                started=400):
+                outer=None, started=400):
     """A certificate (DER) signed with RSASSA-PSS, SHA-384; `started` is in days before now.
 
-    `salt` is that of the signature, `alg` the algorithm it claims.
+    `salt` is that of the signature, `alg` the algorithm it names (`outer`: at its second place).
     """
-    start = pki.now() - datetime.timedelta(days=started)
-    alg = alg or PSS
+    start, alg = pki.now() - datetime.timedelta(days=started), alg or PSS
     spki = public.public_bytes(serialization.Encoding.DER,
                                serialization.PublicFormat.SubjectPublicKeyInfo)
     tbs = der.seq(der.tlv(0xA0, der.integer(2)), der.integer(serial), alg,
                   amd_name(issuer).public_bytes(),
                   der.seq(der.time(start), der.time(start + datetime.timedelta(365 * years))),
                   amd_name(subject).public_bytes(), spki, der.tlv(0xA3, der.seq(*extensions)))
-    return der.seq(tbs, alg, der.bits(signer.sign(tbs, _pss(salt), hashes.SHA384())))
+    return der.seq(tbs, outer or alg, der.bits(signer.sign(tbs, _pss(salt), hashes.SHA384())))
 
 
 def ca_extensions(public, path_length, crl_sign, authority=True):

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import jose
+import maa_snp
 import maa_verify
 import names
 import pki
@@ -21,7 +22,7 @@ import snp
 from server import Refusal, Response
 from world import request_id
 
-VERSIONS = ("2020-10-01", "2022-08-01", "2022-09-01-preview", "2025-06-01")
+VERSIONS = ("2020-10-01", "2022-08-01", "2022-09-01-preview", "2025-06-01", "2026-03-11-preview")
 AAD = b"Transport Key"
 METADATA = "/.well-known/openid-configuration"
 TAMPERS = ("token-key", "nonce", "issuer", "jwt-signature", "gcm-tag", "inner-key", "cipher-name",
@@ -115,6 +116,9 @@ class Maa:
 
     def body(self, request):
         """The request's JSON after the checks common to all attestation calls."""
+        request.check("api-version-anonymous", request.query.get("api-version") !=
+                      "2018-09-01-preview", Refusal(401, "Unauthorized", "This api-version wants "
+                                                    "a bearer token."))
         request.check("api-version", request.query.get("api-version") in VERSIONS, Refusal(
             400, "InvalidParameter", "The api-version is missing or not supported."))
         return request.json(lambda text: maa_verify.bad("The request body is invalid: %s." % text))
@@ -124,8 +128,8 @@ class Maa:
         return maa_verify.Verifier(request, self.world.pki, self.world.amd.trusted(),
                                    self.world.settings["maa.require-event-log"])
 
-    def token(self, request, claims, struck):
-        """A signed token with the claims that every token has."""
+    def token(self, request, claims, struck, unsecured=False):
+        """A signed token with the claims that every token has; `unsecured`: RFC 7519, section 6."""
         settings, now = self.world.settings, int(time.time())
         key = settings["maa.sign-with"] or self.token_keys[0]
         start = now + settings["maa.not-before"]
@@ -140,6 +144,9 @@ class Maa:
                   "kid": self.kid(key), "typ": "JWT"}
         signer = self.world.pki.key("aad" if "jwt-signature" in struck else key)
         request.facts["claims"] = payload
+        if unsecured:
+            header = {"alg": "none", "typ": "JWT"}
+            return "%s.%s." % tuple(jose.b64u(jose.compact(x)) for x in (header, payload))
         return jose.sign(header, payload, signer)
 
     def azure_guest(self, request):
@@ -161,32 +168,7 @@ class Maa:
 
     def sev_snp_vm(self, request):
         """POST /attest/SevSnpVm: a bare report over runtime data of the caller's."""
-        body, bad = self.body(request), maa_verify.bad
-        unknown = set(body) - {"report", "runtimeData", "initTimeData", "nonce"}
-        request.check("members", not unknown and {"report", "runtimeData"} <= set(body),
-                      bad("The request body needs report and runtimeData and knows no more than "
-                          "initTimeData and nonce."))
-        verifier = self.verifier(request)
-        verifier.members("runtimeData", body["runtimeData"], {"data", "dataType"})
-        kind = body["runtimeData"]["dataType"]
-        request.check("dataType", kind in ("JSON", "Binary"), bad("dataType is not known."))
-        try:
-            report = jose.strict_json(jose.un64u(body["report"], True))
-            verifier.members("report", report, {"SnpReport", "VcekCertChain"})
-            data = jose.un64u(body["runtimeData"]["data"], True)
-            verifier.hardware(jose.un64u(report["SnpReport"], True),
-                              jose.un64u(report["VcekCertChain"], True), data)
-            runtime = jose.strict_json(data) if kind == "JSON" else None
-        except jose.FormatError as e:
-            raise bad("%s." % e) from None
-        claims = {"x-ms-attestation-type": "sevsnpvm"}
-        claims.update(snp.claims(verifier.report, verifier.product))
-        if runtime is not None:
-            claims["x-ms-runtime"] = runtime
-        if "nonce" in body:
-            claims["nonce"] = body["nonce"]
-        struck = self.world.tampers(request, self.name, "issuer", "jwt-signature")
-        return {"token": self.token(request, claims, struck)}
+        return maa_snp.attest(self, request, self.body(request))
 
 
 def guest_claims(proven, struck=()):

@@ -81,9 +81,11 @@ def cert_der(cert):
 
 
 def new_key(kind):
-    """A new private key: rsa, rsa4096, ec (P-256) or ec384."""
+    """A new private key: rsa, rsa3072, rsa4096, ec (P-256) or ec384."""
     if kind == "ec":
         return ec.generate_private_key(ec.SECP256R1())
+    if kind == "rsa3072":
+        return rsa.generate_private_key(65537, 3072)
     if kind == "ec384":
         return ec.generate_private_key(ec.SECP384R1())
     return rsa.generate_private_key(65537, 4096 if kind == "rsa4096" else 2048)

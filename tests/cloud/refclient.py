@@ -124,6 +124,12 @@ def attest(ca, info, host=names.MAA_HOST, version="2020-10-01", member="Attestat
                 {member: jose.b64u(text)})
 
 
+def attest_snp(ca, body, host=names.MAA_HOST, version="2022-08-01", **headers):
+    """POST evidence of a guest with its own report (a JSON value, or bytes for its text)."""
+    return call("https://%s/attest/SevSnpVm?api-version=%s" % (host, version), ca, "POST", body,
+                headers)
+
+
 def open_envelope(token, decrypt):
     """The JWT inside; `decrypt` undoes RSAES with the ephemeral key."""
     sealed = jose.strict_json(jose.un64u(token))

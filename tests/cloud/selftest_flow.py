@@ -118,7 +118,7 @@ def whole_flow(t, env, tpmdir):
 def bad_machines(t, env, tpmdir):
     """vTPMs spoiled by the provisioner are refused, the good one again is not."""
     thim = refclient.thim().json
-    for kind, pattern in (("badbind", "SHA-256 of RunTimeData"), ("otherak", "another key"),
+    for kind, pattern in (("badbind", "SHA-256 of the runtime"), ("otherak", "another key"),
                           ("badsig", "signature is wrong"), ("staletcb", "is for TCB"),
                           ("tdx", "SnpReport")):
         vtpm.refresh(env.state, tpmdir, kind)

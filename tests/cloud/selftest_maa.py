@@ -10,7 +10,6 @@ import jose
 import names
 import refclient
 import selftest_unit
-import snp
 import softguest
 import tpm2
 
@@ -203,9 +202,9 @@ def hardware(guest, parts):
         ("a chain with the ASK as VCEK", soft(chain=(ask + ask + ark).encode()), "SnpReport: "),
         ("another root", soft(chain=(vcek + ask + ask).encode()), "trusted ARK"),
         ("a chain that is no PEM", soft(chain=b"certificates"), "SnpReport: "),
-        ("runtime data that is not bound", soft(bound=bytes(64)), "SHA-256 of RunTimeData"),
+        ("runtime data that is not bound", soft(bound=bytes(64)), "SHA-256 of the runtime"),
         ("report data not padded with zeros", soft(bound=softguest.hcl.binding(
-            parts["runtime"])[:32] + b"\1" * 32), "SHA-256 of RunTimeData"),
+            parts["runtime"])[:32] + b"\1" * 32), "SHA-256 of the runtime"),
         ("runtime data of another AK", soft(hcl_key=guest.other), "another key than AikPub"),
         ("runtime data without HCLAkPub", soft(runtime=without(keys=[dict(key, kid="HCLEkPub")])),
          "has no HCLAkPub"),
@@ -225,6 +224,8 @@ def envelope_of_request(t, env, guest):
     t.refused(post(url, body), *bad, "api-version", "refused: no api-version")
     t.refused(post(url + "?api-version=1999-01-01", body), *bad, "api-version",
               "refused: an unknown api-version")
+    t.refused(post(url + "?api-version=2018-09-01-preview", body), 401, "Unauthorized", "bearer",
+              "refused: the old preview without a bearer token")
     url += "?api-version=2020-10-01"
     t.refused(post(url, b"{", **{"Content-Type": "application/json"}), *bad, "body", "refused: {")
     t.refused(post(url, []), *bad, "not an object", "refused: a list as body")
@@ -238,37 +239,6 @@ def envelope_of_request(t, env, guest):
     t.equal(answer.status, 404, "refused: another Host")
     answer = post(url, body)
     t.ok(answer.status == 200 and "x-ms-request-id" in answer.headers, "answers have a request id")
-
-
-def sev_snp_vm(t, env, guest):
-    """The endpoint for bare reports."""
-    url = "https://%s/attest/SevSnpVm?api-version=2022-08-01" % names.MAA_HOST
-    jwks = jose.compact({"keys": [jose.rsa_jwk(guest.enc.public_key(), kid="x",
-                                               key_ops=["encrypt"])]})
-    report = snp.build(guest.host, softguest.hcl.binding(jwks))
-    chain = (guest.host.vcek_pem + guest.host.chain_pem).encode()
-
-    def send(report=report, runtime=jwks, kind="JSON", inner=None, **more):
-        inner = jose.compact({"SnpReport": jose.b64u(report), "VcekCertChain": jose.b64u(chain)}
-                             if inner is None else inner)
-        return refclient.call(url, env.ca, "POST", dict({
-            "report": jose.b64u(inner),
-            "runtimeData": {"data": jose.b64u(runtime), "dataType": kind}}, **more))
-
-    answer = send(nonce="n")
-    claims = jose.Jws(answer.json["token"]).claims()
-    t.equal((claims["x-ms-attestation-type"], claims["nonce"], claims["x-ms-runtime"]["keys"][0][
-        "kid"], claims["x-ms-sevsnpvm-vmpl"]), ("sevsnpvm", "n", "x", 0), "SevSnpVm attests")
-    t.refused(send(runtime=jwks + b" "), 400, "InvalidParameter", "SHA-256", "SevSnpVm: binding")
-    t.refused(send(report=report[:-1] + b"\1"), 400, "InvalidParameter", "zero", "SevSnpVm: report")
-    t.refused(send(kind="Text"), 400, "InvalidParameter", "dataType", "SevSnpVm: dataType")
-    for what, more, pattern in (("a report that is a list", {"inner": []}, "report is not an obj"),
-                                ("an empty report", {"inner": {}}, "is missing"),
-                                ("runtimeData that is text", {"runtimeData": "x"}, "is not an ob"),
-                                ("runtimeData without data", {"runtimeData": {}}, "is missing")):
-        t.refused(send(**more), 400, "InvalidParameter", pattern, "SevSnpVm refuses " + what)
-    t.refused(send(draftPolicyForAttestation="x"), 400, "InvalidParameter", "knows no more",
-              "SevSnpVm: an unknown member")
 
 
 def logs(t, env, guest, log):
@@ -334,6 +304,5 @@ def run(t, env):
         t.refused(refclient.attest(env.ca, info), 400, "InvalidParameter", pattern,
                   "refused: " + what)
     t.run("requests", envelope_of_request, env, guest)
-    t.run("SevSnpVm", sev_snp_vm, env, guest)
     t.run("event logs", logs, env, guest, selftest_unit.sample_log())
     t.run("IMDS", imds, env)

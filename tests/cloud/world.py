@@ -19,6 +19,8 @@ SETTINGS = {
     "maa.lifetime": 28800,          # seconds a token is good for; negative: minted expired
     "maa.not-before": 0,            # seconds from now until a token is good
     "maa.require-event-log": False,
+    "maa.min-tcb": "",              # SevSnpVm: 16 hex digits as in tcbm; a TCB below is refused
+    "maa.deny-debug": False,        # SevSnpVm: the instance's policy refuses debuggable guests
     "maa.sign-with": "",            # another key for tokens, e.g. maa-token-old
     "aad.lifetime": 86400,
     "aad.sign-with": "aad",
