@@ -218,8 +218,8 @@ T(published_digests)
 
 T(cpu_models)
 {
-	static const char *const no[] = {"", "EPY", "EPYC-", "EPYC-v", "EPYC-v0", "EPYC-v5",
-	    "EPYC-v11", "epyc", "EPYC-Genoa-v2", "EPYC-Turin-v1", "EPYC-Milanv1", "Skylake-Server"};
+	static const char *const no[] = {"", "EPY", "EPYC-", "EPYC-v", "EPYC-v0", "EPYC-v6",
+	    "EPYC-v11", "epyc", "EPYC-Genoa-v3", "EPYC-Turin-v2", "EPYC-Milanv1", "Skylake-Server"};
 	uint32_t sig = 0;
 
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
@@ -227,6 +227,8 @@ T(cpu_models)
 			T_FAIL("%s is a model", no[i]);
 	EQ_CODE(LK_OK, lk_measure_cpu(LK_S("EPYC-Turin"), &sig, &e));
 	EQ_U(sig, 0xb00f00);
+	EQ_CODE(LK_OK, lk_measure_cpu(LK_S("EPYC-Genoa-v2"), &sig, &e));
+	EQ_U(sig, 0xa10f10);
 }
 
 /* One change, or two, to the good image. */

@@ -79,17 +79,17 @@ void lk_vmsa_page(const struct lk_measure *in, uint32_t entry, uint8_t page[stat
 
 enum lk_code lk_measure_cpu(struct lk_slice name, uint32_t *sig, struct lk_err *e)
 {
-	/* A model's versions differ in features, not in the signature; a version that QEMU does
-	 * not have is not accepted, since it would be a typing error. */
+	/* A model's versions differ in features, not in the signature; a version that QEMU (10.1)
+	 * does not have is not accepted, since it would be a typing error. */
 	static const struct {
 		const char *name;
 		uint32_t versions, sig;
 	} models[] = {
-	    {"EPYC", 4, SIG(23, 1, 2)},
-	    {"EPYC-Rome", 3, SIG(23, 49, 0)},
-	    {"EPYC-Milan", 2, SIG(25, 1, 1)},
-	    {"EPYC-Genoa", 1, SIG(25, 17, 0)},
-	    {"EPYC-Turin", 0, SIG(26, 0, 0)},
+	    {"EPYC", 5, SIG(23, 1, 2)},
+	    {"EPYC-Rome", 5, SIG(23, 49, 0)},
+	    {"EPYC-Milan", 3, SIG(25, 1, 1)},
+	    {"EPYC-Genoa", 2, SIG(25, 17, 0)},
+	    {"EPYC-Turin", 1, SIG(26, 0, 0)},
 	    {"EPYC-IBPB", 0, SIG(23, 1, 2)},
 	};
 
