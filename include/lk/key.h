@@ -46,6 +46,12 @@ LK_CHECK enum lk_code lk_pub_thumbprint(
 LK_CHECK enum lk_code lk_rsa_generate(
     unsigned bits, struct lk_secret *key, struct lk_pub *pub, struct lk_err *e);
 
+/* Append RSA-OAEP of `in` for the public key, as long as its modulus: the same hash for label and
+ * MGF1, empty label. LK_ELIMIT: more than the modulus less two digests and two bytes, or no room in
+ * `out`; LK_EUSAGE: not an RSA key. */
+LK_CHECK enum lk_code lk_rsa_oaep_encrypt(const struct lk_pub *pub, enum lk_hash h,
+    struct lk_slice in, struct lk_buf *out, struct lk_err *e);
+
 /* ECDSA over a digest by an EC key, which must be a point on its curve (LK_EPROTO); r and s
  * big-endian. */
 LK_CHECK enum lk_code lk_ecdsa_verify(const struct lk_pub *k, struct lk_slice digest,
@@ -56,5 +62,11 @@ LK_CHECK enum lk_code lk_ecdsa_verify(const struct lk_pub *k, struct lk_slice di
  * else LK_EUNWRAP. ikm receives the canonical form. */
 LK_CHECK enum lk_code lk_key_canonical(
     const struct lk_pub *pub, struct lk_slice plain, struct lk_secret *ikm, struct lk_err *e);
+/* The private exponent as this encoding of an RSA key has it, big-endian, without leading zeros.
+ * Not canonical: reduced modulo phi(n) or lambda(n), d is another number of the same key. That it
+ * fits the modulus is not checked here. LK_EUNWRAP: not an encoding of pub's private half, or one
+ * that leaves d out. */
+LK_CHECK enum lk_code lk_key_rsa_exponent(
+    const struct lk_pub *pub, struct lk_slice plain, struct lk_secret *d, struct lk_err *e);
 
 #endif

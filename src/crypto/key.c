@@ -98,16 +98,25 @@ static enum lk_code other_key(struct lk_err *e)
 	    e, LK_EUNWRAP, "the released private key does not belong to the expected public key");
 }
 
+static enum lk_code rsa_parts(
+    const struct lk_pub *pub, struct lk_slice plain, struct lk_rsa_parts *k, struct lk_err *e)
+{
+	if (!lk_pkcs8_rsa(plain, k))
+		return lk_fail(e, LK_EUNWRAP,
+		    "the released key is not an RSA private key of two primes in PKCS#8");
+	if (!lk_slice_eq(k->n, lk_slice_of(pub->n, pub->n_len)) ||
+	    !lk_slice_eq(k->e, lk_slice_of(pub->e, pub->e_len)))
+		return other_key(e);
+	return LK_OK;
+}
+
 static enum lk_code canonical_rsa(
     const struct lk_pub *pub, struct lk_slice plain, struct lk_secret *ikm, struct lk_err *e)
 {
 	struct lk_rsa_parts k;
-	if (!lk_pkcs8_rsa(plain, &k))
-		return lk_fail(e, LK_EUNWRAP,
-		    "the released key is not an RSA private key of two primes in PKCS#8");
-	if (!lk_slice_eq(k.n, lk_slice_of(pub->n, pub->n_len)) ||
-	    !lk_slice_eq(k.e, lk_slice_of(pub->e, pub->e_len)))
-		return other_key(e);
+	enum lk_code rc = rsa_parts(pub, plain, &k, e);
+	if (rc != LK_OK)
+		return rc;
 	/* p <= sqrt(n), so the smaller prime always fits into half of the modulus */
 	ikm->n = (pub->n_len + 1) / 2;
 	return lk_rsa_smaller_prime(&k, ikm->p, ikm->n, e);
@@ -157,5 +166,19 @@ enum lk_code lk_key_canonical(
 	}
 	if (rc != LK_OK)
 		lk_secret_clear(ikm);
+	return rc;
+}
+
+enum lk_code lk_key_rsa_exponent(
+    const struct lk_pub *pub, struct lk_slice plain, struct lk_secret *d, struct lk_err *e)
+{
+	struct lk_rsa_parts k;
+	enum lk_code rc = rsa_parts(pub, plain, &k, e);
+	if (rc == LK_OK && k.d.n == 0)
+		rc = lk_fail(e, LK_EUNWRAP, "the released RSA key has no private exponent in it");
+	if (rc == LK_OK)
+		rc = lk_secret_set(d, k.d, e);
+	if (rc != LK_OK)
+		lk_secret_clear(d);
 	return rc;
 }

@@ -31,6 +31,13 @@ static int check(mbedtls_rsa_context *r, bool pss, mbedtls_md_type_t h, struct l
 		   : mbedtls_rsa_rsassa_pkcs1_v15_verify(r, h, n, digest.p, sig.p);
 }
 
+static int load_public(const struct lk_pub *pub, mbedtls_rsa_context *r)
+{
+	int ret = mbedtls_rsa_import_raw(
+	    r, pub->n, pub->n_len, NULL, 0, NULL, 0, NULL, 0, pub->e, pub->e_len);
+	return ret == 0 ? mbedtls_rsa_complete(r) : ret;
+}
+
 static enum lk_code verify(struct lk_slice n, struct lk_slice exp, bool pss, enum lk_hash h,
     struct lk_slice digest, struct lk_slice sig, struct lk_err *e)
 {
@@ -44,10 +51,7 @@ static enum lk_code verify(struct lk_slice n, struct lk_slice exp, bool pss, enu
 		return lk_fail(e, LK_EPROTO, "RSA signature out of range for its key");
 	mbedtls_rsa_context r;
 	mbedtls_rsa_init(&r);
-	int ret = mbedtls_rsa_import_raw(
-	    &r, pub.n, pub.n_len, NULL, 0, NULL, 0, NULL, 0, pub.e, pub.e_len);
-	if (ret == 0)
-		ret = mbedtls_rsa_complete(&r);
+	int ret = load_public(&pub, &r);
 	if (ret == 0)
 		ret = check(&r, pss, md_type(h), digest, sig);
 	mbedtls_rsa_free(&r);
@@ -78,6 +82,32 @@ static int load_private(const struct lk_rsa_parts *k, mbedtls_rsa_context *r)
 			 : mbedtls_rsa_import_raw(
 			       r, k->n.p, k->n.n, NULL, 0, NULL, 0, k->d.p, k->d.n, k->e.p, k->e.n);
 	return ret == 0 ? mbedtls_rsa_complete(r) : ret;
+}
+
+enum lk_code lk_rsa_oaep_encrypt(const struct lk_pub *pub, enum lk_hash h, struct lk_slice in,
+    struct lk_buf *out, struct lk_err *e)
+{
+	mbedtls_rsa_context r;
+	if (pub->kty != LK_KTY_RSA)
+		return lk_fail(e, LK_EUSAGE, "only an RSA key can encrypt");
+	if (in.n + 2 * lk_hash_size(h) + 2 > pub->n_len)
+		return lk_fail(
+		    e, LK_ELIMIT, "%zu bytes are too long for RSA-OAEP with this key", in.n);
+	uint8_t *to = lk_buf_room(out, pub->n_len);
+	if (to == NULL)
+		return lk_fail(e, LK_ELIMIT, "no room for an RSA ciphertext");
+	mbedtls_rsa_init(&r);
+	int ret = load_public(pub, &r);
+	if (ret == 0)
+		ret = mbedtls_rsa_set_padding(&r, MBEDTLS_RSA_PKCS_V21, md_type(h));
+	if (ret == 0)
+		ret =
+		    mbedtls_rsa_rsaes_oaep_encrypt(&r, lk_mbed_rng, NULL, NULL, 0, in.n, in.p, to);
+	mbedtls_rsa_free(&r);
+	if (ret == 0)
+		return LK_OK;
+	out->n -= pub->n_len;
+	return lk_mbed_fail(e, LK_ECRYPTO, ret, "RSA-OAEP encryption failed");
 }
 
 enum lk_code lk_rsa_oaep_decrypt(struct lk_slice key_der, enum lk_hash h, struct lk_slice in,

@@ -2,7 +2,7 @@
 #include "t.h"
 
 #include "lines.h"
-#include "lk/crypto.h"
+#include "lk/key.h"
 
 static struct lk_err e;
 
@@ -26,12 +26,16 @@ static enum lk_hash hash_of(const char *name)
 	}
 }
 
+/* The key of the last line "verify" is that of the lines "oaep" behind it. */
+static struct lk_pub last;
+
 static void check_verify(struct line *l)
 {
 	struct lk_slice n = line_hex(l, 1), exp = line_hex(l, 2), digest = line_hex(l, 4),
 			sig = line_hex(l, 5);
 	enum lk_hash h = hash_of(l->w[3]);
 	uint8_t bad[LK_HASH_MAX + 512];
+	EQ_CODE(LK_OK, lk_pub_rsa(n, exp, &last, &e));
 	EQ_CODE(LK_OK, lk_rsa_verify(n, exp, h, digest, sig, &e));
 	memcpy(bad, digest.p, digest.n);
 	bad[digest.n - 1] ^= 1;
@@ -45,6 +49,30 @@ static void check_verify(struct line *l)
 	EQ_CODE(LK_EPROTO, lk_rsa_verify(n, exp, h, lk_slice_sub(digest, 1, 99), sig, &e));
 	EQ_CODE(LK_EPROTO, lk_rsa_verify(n, LK_S("\1"), h, digest, sig, &e));
 	EQ_CODE(LK_EPROTO, lk_rsa_verify(lk_slice_sub(n, 1, n.n), exp, h, digest, LK_S(""), &e));
+}
+
+/* Both ways. */
+static void check_encrypt(enum lk_hash h, struct lk_slice der)
+{
+	uint8_t mem[2 * LK_RSA_MAX], plain[LK_RSA_MAX] = {1, 2, 3};
+	struct lk_buf a = LK_BUF(mem);
+	struct lk_secret back = {0};
+	const size_t most = last.n_len - 2 * lk_hash_size(h) - 2, sizes[] = {0, 1, 32, most};
+	for (size_t i = 0; i < 4; i++) {
+		a.n = 1;
+		EQ_CODE(LK_OK, lk_rsa_oaep_encrypt(&last, h, lk_slice_of(plain, sizes[i]), &a, &e));
+		EQ_U(a.n, 1 + last.n_len);
+		EQ_CODE(LK_OK,
+		    lk_rsa_oaep_decrypt(der, h, lk_slice_of(mem + 1, last.n_len), &back, &e));
+		EQ_BYTES(back.p, back.n, plain, sizes[i]);
+	}
+	a.n = 0;
+	EQ_CODE(LK_ELIMIT, lk_rsa_oaep_encrypt(&last, h, lk_slice_of(plain, most + 1), &a, &e));
+	EQ_U(a.n, 0);
+	struct lk_buf small = {.p = mem, .n = 0, .cap = last.n_len - 1, .bad = false};
+	EQ_CODE(LK_ELIMIT, lk_rsa_oaep_encrypt(&last, h, lk_slice_of(plain, 1), &small, &e));
+	const struct lk_pub ec = {.kty = LK_KTY_EC, .curve = LK_P256, .n_len = 32, .e_len = 32};
+	EQ_CODE(LK_EUSAGE, lk_rsa_oaep_encrypt(&ec, h, lk_slice_of(plain, 1), &a, &e));
 }
 
 static void check_oaep(struct line *l)
@@ -68,6 +96,7 @@ static void check_oaep(struct line *l)
 	EQ_CODE(LK_ECRYPTO, lk_rsa_oaep_decrypt(der, h, lk_slice_of(bad, in.n), &out, &e));
 	EQ_CODE(LK_EPROTO, lk_rsa_oaep_decrypt(der, h, lk_slice_sub(in, 1, in.n), &out, &e));
 	EQ_CODE(LK_EPROTO, lk_rsa_oaep_decrypt(lk_slice_sub(der, 0, der.n - 1), h, in, &out, &e));
+	check_encrypt(h, der);
 }
 
 T(rsa_against_another_implementation)
