@@ -3,6 +3,7 @@
 #ifndef LK_CONF_H
 #define LK_CONF_H
 
+#include "lk/binding.h"
 #include "lk/imds.h"
 #include "lk/snp.h"
 #include "lk/vault.h"
@@ -19,6 +20,8 @@ struct lk_conf {
 	char key[600];                 /* https://HOST/keys/NAME[/VERSION], pinned */
 	char attest[LK_HOST_MAX + 16]; /* https://HOST, pinned */
 	char thumbprint[44];           /* of the vault key, pinned; "": oct key */
+	enum lk_kind kind;             /* of the binding, beside derived, which always is welcome */
+	char wrapped[65];              /* SHA-256 of a wrapped secret, pinned; "": none is taken */
 	enum lk_identity identity;
 	char identity_id[300];
 	enum lk_enc enc;

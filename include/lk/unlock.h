@@ -1,9 +1,13 @@
 /* lk/unlock.h - from a configuration with pins and a LUKS2 header to the volume's key, or to the
  * opened mapping.
  *
- * Order: read the header in the disk courier; pick the binding whose uuid, key URL, attestation
- * authority and thumbprint are those of the configuration (any that disagree are refused by name);
- * attest and release; check the token's MAC; derive; only then is anything opened.
+ * Order: read the header in the disk courier; pick the binding whose uuid, kind, key URL,
+ * attestation authority and thumbprint are those of the configuration (any that disagree are
+ * refused by name); attest and release; check the token's MAC; derive; only then is anything
+ * opened.
+ *
+ * Kinds: derived is always taken, raw or compat when the configuration names it, wrapped only with
+ * its pin: the host could otherwise change a binding into one that it can make itself.
  */
 #ifndef LK_UNLOCK_H
 #define LK_UNLOCK_H
@@ -20,8 +24,8 @@ LK_CHECK enum lk_code lk_unlock_ready(const struct lk_conf *conf, struct lk_err 
 /* Does the binding say what the configuration pins? LK_ETRUST names the field and both values. */
 LK_CHECK enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h,
     const struct lk_binding **out, struct lk_err *e);
-/* The 43 characters for the volume, and the slot they open. disk_fd: the device, open for reading.
- */
+/* The secret of the volume's key slot, and which slot that is. disk_fd: the device, open for
+ * reading. */
 LK_CHECK enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int disk_fd,
     struct lk_secret *key, uint32_t *slot, struct lk_err *e);
 

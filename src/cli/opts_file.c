@@ -122,6 +122,8 @@ void lk_opts_write(const struct lk_conf *c, struct lk_buf *out)
 	put(out, "key", c->key, NULL);
 	put(out, "attest", c->attest, NULL);
 	put(out, "thumbprint", c->thumbprint, NULL);
+	put(out, "kind", lk_kind_name(c->kind), lk_kind_name(normal.conf.kind));
+	put(out, "wrapped", c->wrapped, NULL);
 	if (c->identity != LK_ID_SYSTEM)
 		lk_buf_fmt(out, "identity = %s%s\n", who[c->identity], c->identity_id);
 	if (c->enc != normal.conf.enc)

@@ -12,6 +12,8 @@ enum lk_opt_kind {
 	LK_OPT_KEY,
 	LK_OPT_HOST,
 	LK_OPT_THUMB,
+	LK_OPT_KIND,
+	LK_OPT_DIGEST, /* SHA-256 in hexadecimal */
 	LK_OPT_IDENTITY,
 	LK_OPT_ENC,
 	LK_OPT_EVIDENCE,

@@ -100,6 +100,27 @@ LK_CHECK static enum lk_code thumb(struct lk_slice v, void *to, size_t cap, stru
 	return text(v, to, cap, e);
 }
 
+LK_CHECK static enum lk_code kind(struct lk_slice v, enum lk_kind *to, struct lk_err *e)
+{
+	if (!lk_kind_parse(v, to))
+		return lk_fail(e, LK_ECONF, "must be %s, %s, %s or %s", lk_kind_name(LK_DERIVED),
+		    lk_kind_name(LK_RAW), lk_kind_name(LK_COMPAT), lk_kind_name(LK_WRAPPED));
+	return LK_OK;
+}
+
+LK_CHECK static enum lk_code digest(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	uint8_t raw[32];
+	struct lk_buf bytes = LK_BUF(raw), hex = {.p = to, .n = 0, .cap = cap - 1, .bad = false};
+	struct lk_err unused = {0};
+
+	if (lk_hex_decode(v, &bytes, &unused) != LK_OK || bytes.bad || bytes.n != sizeof(raw))
+		return lk_fail(e, LK_ECONF, "must have 64 hexadecimal digits");
+	lk_hex_encode(lk_slice_buf(&bytes), &hex);
+	((char *)to)[hex.n] = '\0';
+	return LK_OK;
+}
+
 LK_CHECK static enum lk_code identity(struct lk_slice v, struct lk_conf *c, struct lk_err *e)
 {
 	static const struct {
@@ -195,6 +216,10 @@ enum lk_code lk_opt_set(
 		return host_url(v, to, o->size, e);
 	case LK_OPT_THUMB:
 		return thumb(v, to, o->size, e);
+	case LK_OPT_KIND:
+		return kind(v, &out->conf.kind, e);
+	case LK_OPT_DIGEST:
+		return digest(v, to, o->size, e);
 	case LK_OPT_IDENTITY:
 		return identity(v, &out->conf, e);
 	case LK_OPT_ENC:

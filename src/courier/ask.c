@@ -250,14 +250,14 @@ enum lk_code lk_wait_released(struct lk_courier *c, size_t block, struct lk_buf 
 
 /* ---- disk */
 
-static void take_bytes32(struct lk_frame_reader *r, uint8_t out[static 32])
+/* Up to `cap` of them: how many. */
+static size_t take_bytes(struct lk_frame_reader *r, uint8_t *out, size_t cap)
 {
-	struct lk_slice v = lk_frame_take(r, 32);
+	struct lk_slice v = lk_frame_take(r, cap);
 
-	if (v.n != 32)
-		r->bad = true;
-	for (size_t i = 0; i < 32 && !r->bad; i++)
+	for (size_t i = 0; i < v.n; i++)
 		out[i] = v.p[i];
+	return v.n;
 }
 
 static void take_binding(struct lk_frame_reader *r, struct lk_binding *b)
@@ -270,8 +270,12 @@ static void take_binding(struct lk_frame_reader *r, struct lk_binding *b)
 	lk_frame_take_cstr(r, b->attest, sizeof(b->attest));
 	lk_frame_take_cstr(r, b->thumbprint, sizeof(b->thumbprint));
 	lk_frame_take_cstr(r, b->uuid, sizeof(b->uuid));
-	take_bytes32(r, b->salt);
-	take_bytes32(r, b->mac);
+	if (take_bytes(r, b->salt, sizeof(b->salt)) != sizeof(b->salt) ||
+	    take_bytes(r, b->mac, sizeof(b->mac)) != sizeof(b->mac))
+		r->bad = true;
+	b->kdf_salt_len = take_bytes(r, b->kdf_salt, sizeof(b->kdf_salt));
+	lk_frame_take_cstr(r, b->label, sizeof(b->label));
+	b->wrapped_len = take_bytes(r, b->wrapped, sizeof(b->wrapped));
 	if (b->token > LK_SLOT_MAX || b->slot > LK_SLOT_MAX || !lk_uuid_ok(lk_slice_str(b->uuid)))
 		r->bad = true;
 }

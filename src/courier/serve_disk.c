@@ -29,6 +29,9 @@ static enum lk_code serve_tokens(struct lk_serve *s, struct lk_frame_reader *in,
 		lk_frame_field(&reply, lk_slice_str(b->uuid));
 		lk_frame_field(&reply, lk_slice_of(b->salt, sizeof(b->salt)));
 		lk_frame_field(&reply, lk_slice_of(b->mac, sizeof(b->mac)));
+		lk_frame_field(&reply, lk_slice_of(b->kdf_salt, b->kdf_salt_len));
+		lk_frame_field(&reply, lk_slice_str(b->label));
+		lk_frame_field(&reply, lk_slice_of(b->wrapped, b->wrapped_len));
 	}
 	return lk_serve_reply(s, LK_F_TOKENS_OK, &reply, e);
 }

@@ -4,8 +4,6 @@
 #include "lk/log.h"
 #include "lk/unlock.h"
 
-#define KIND "derived"
-
 static bool same(const char *a, const char *b)
 {
 	return lk_slice_eq(lk_slice_str(a), lk_slice_str(b));
@@ -72,14 +70,40 @@ static enum lk_code check_attest(const char *pin, const struct lk_binding *b, st
 	return LK_OK;
 }
 
+/* derived always is welcome: it proves itself. What else is must not be the host's choice. */
+static enum lk_code check_kind(
+    const struct lk_conf *conf, const struct lk_binding *b, struct lk_err *e)
+{
+	enum lk_kind kind = LK_DERIVED;
+
+	if (!lk_kind_parse(lk_slice_str(b->kind), &kind)) {
+		(void)lk_fail(
+		    e, LK_ETRUST, "token %u: kind %s is not known", (unsigned)b->token, b->kind);
+		return lk_hint(e, "made by a newer latchkey? then that one belongs into the "
+				  "initramfs, too");
+	}
+	if (kind == LK_DERIVED)
+		return LK_OK;
+	if (kind != LK_WRAPPED)
+		return kind == conf->kind
+			   ? LK_OK
+			   : differs(b, "kind", b->kind, lk_kind_name(conf->kind), e);
+	if (lk_binding_pinned(b, conf->wrapped, e) == LK_OK)
+		return LK_OK;
+	return lk_hint(e,
+	    "anybody who has the public half of the vault key can make a wrapped secret: it is "
+	    "taken only if /etc/latchkey/%s.conf in the measured image pins it",
+	    conf->name);
+}
+
 static enum lk_code check_binding(
     const struct lk_conf *conf, const struct lk_binding *b, struct lk_err *e)
 {
 	if (!same(b->uuid, conf->uuid))
 		return differs(b, "uuid", b->uuid, conf->uuid, e);
-	if (!same(b->kind, KIND))
-		return differs(b, "kind", b->kind, KIND, e);
-	enum lk_code rc = check_key(conf->key, b, e);
+	enum lk_code rc = check_kind(conf, b, e);
+	if (rc == LK_OK)
+		rc = check_key(conf->key, b, e);
 	if (rc == LK_OK)
 		rc = check_attest(conf->attest, b, e);
 	if (rc == LK_OK && !same(b->thumbprint, conf->thumbprint))
@@ -89,10 +113,11 @@ static enum lk_code check_binding(
 
 enum lk_code lk_unlock_ready(const struct lk_conf *conf, struct lk_err *e)
 {
-	const char *missing = !conf->uuid[0]     ? "uuid"
-			      : !conf->key[0]    ? "key"
-			      : !conf->attest[0] ? "attest"
-						 : NULL;
+	const char *missing = !conf->uuid[0]                                  ? "uuid"
+			      : !conf->key[0]                                 ? "key"
+			      : !conf->attest[0]                              ? "attest"
+			      : conf->kind == LK_WRAPPED && !conf->wrapped[0] ? "wrapped"
+									      : NULL;
 
 	if (!missing)
 		return LK_OK;
@@ -130,7 +155,7 @@ enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h
 		if (i + 1 < h->count)
 			lk_log(LK_LOG_WARN, "%s; skipped", e->msg);
 	}
-	if (rc == LK_ETRUST)
+	if (rc == LK_ETRUST && e->hint[0] == '\0')
 		return lk_hint(e, "the disk's token was changed or comes from another disk, or "
 				  "the configuration is out of date");
 	return rc;
@@ -138,23 +163,27 @@ enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h
 
 /* ---- key */
 
-/* The MAC first: it needs the private key, so a disk that was made with the public half alone ends
- * here, before anything is opened. */
-static enum lk_code derive(const struct lk_binding *b, const struct lk_pub *pub,
-    const struct lk_secret *plain, struct lk_secret *out, struct lk_err *e)
+/* What proves the token comes first: a MAC needs the private key, so a disk that was made with the
+ * public half alone ends here, before anything is opened. A wrapped secret is proved by its pin. */
+static enum lk_code secret_of(const struct lk_conf *conf, const struct lk_binding *b,
+    const struct lk_pub *pub, const struct lk_secret *plain, struct lk_secret *out,
+    struct lk_err *e)
 {
 	LK_SECRET ikm = {0};
-	enum lk_code rc = lk_key_canonical(pub, lk_secret_slice(plain), &ikm, e);
+	enum lk_code rc = lk_binding_fits(b, pub->kty, e);
 
 	if (rc == LK_OK)
-		rc = lk_binding_verify(b, &ikm, e);
+		rc = lk_key_canonical(pub, lk_secret_slice(plain), &ikm, e);
 	if (rc == LK_OK)
-		rc = lk_binding_disk_key(b, &ikm, out, e);
+		rc = lk_binding_is(b, LK_WRAPPED) ? lk_binding_pinned(b, conf->wrapped, e)
+						  : lk_binding_verify(b, &ikm, e);
+	if (rc == LK_OK)
+		rc = lk_binding_disk_key(b, pub, lk_secret_slice(plain), &ikm, out, e);
 	return rc;
 }
 
-static enum lk_code unlock_with(
-    struct lk_run *r, const struct lk_binding *b, struct lk_secret *key, struct lk_err *e)
+static enum lk_code unlock_with(struct lk_run *r, const struct lk_conf *conf,
+    const struct lk_binding *b, struct lk_secret *key, struct lk_err *e)
 {
 	struct lk_key released;
 	LK_SECRET plain = {0};
@@ -169,7 +198,7 @@ static enum lk_code unlock_with(
 		return lk_fail(e, LK_ETRUST, "token %u: thumbprint is %s, the vault's key has %s",
 		    (unsigned)b->token, b->thumbprint[0] ? b->thumbprint : "missing",
 		    released.thumbprint[0] ? released.thumbprint : "none");
-	return derive(b, &released.pub, &plain, key, e);
+	return secret_of(conf, b, &released.pub, &plain, key, e);
 }
 
 enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int disk_fd,
@@ -183,7 +212,7 @@ enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int dis
 		rc = lk_unlock_pins(conf, &h, &b, e);
 	if (rc != LK_OK || !b)
 		return rc;
-	rc = unlock_with(r, b, key, e);
+	rc = unlock_with(r, conf, b, key, e);
 	if (rc != LK_OK)
 		lk_secret_clear(key);
 	else

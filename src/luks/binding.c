@@ -1,13 +1,36 @@
-/* The LUKS2 token of type "latchkey", its MAC and the disk key; the contract is in lk/binding.h. */
+/* The LUKS2 token of type "latchkey" as JSON, both ways; the contract is in lk/binding.h. What
+ * follows from it and a key is in binding_key.c. */
 #include "lk/b64.h"
 #include "lk/binding.h"
 #include "lk/jsonw.h"
-#include "lk/key.h"
 
 #include <string.h>
 
-#define DISK_INFO  "latchkey disk v1"
-#define TOKEN_INFO "latchkey token v1"
+#define WRAPPED_MIN 256
+
+static const char *const kinds[] = {
+    [LK_DERIVED] = "derived", [LK_RAW] = "raw", [LK_COMPAT] = "compat", [LK_WRAPPED] = "wrapped"};
+
+const char *lk_kind_name(enum lk_kind k)
+{
+	LK_BUG_ON(k > LK_WRAPPED);
+	return kinds[k];
+}
+
+bool lk_kind_parse(struct lk_slice name, enum lk_kind *out)
+{
+	for (enum lk_kind k = LK_DERIVED; k <= LK_WRAPPED; k++)
+		if (lk_slice_eq_str(name, kinds[k])) {
+			*out = k;
+			return true;
+		}
+	return false;
+}
+
+bool lk_binding_is(const struct lk_binding *b, enum lk_kind k)
+{
+	return lk_slice_eq_str(lk_slice_str(b->kind), lk_kind_name(k));
+}
 
 static bool is_hex(struct lk_slice s)
 {
@@ -36,8 +59,8 @@ bool lk_uuid_ok(struct lk_slice s)
 }
 
 /* One string member into out; unescaped, because json-c may write a slash as "\/". */
-static enum lk_code get_str(
-    const struct lk_json *j, const char *name, char *out, size_t cap, struct lk_err *e)
+static enum lk_code get_text(const struct lk_json *j, const char *name, uint8_t lowest, char *out,
+    size_t cap, struct lk_err *e)
 {
 	uint8_t text[640];
 	struct lk_buf b = {.p = text, .n = 0, .cap = cap - 1, .bad = false};
@@ -48,24 +71,44 @@ static enum lk_code get_str(
 		return rc;
 	const struct lk_slice s = lk_slice_buf(&b);
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= 0x20 || s.p[i] > 0x7e)
+		if (s.p[i] < lowest || s.p[i] > 0x7e)
 			return lk_fail(e, LK_EPROTO, "%s: unfit characters", name);
 	return lk_slice_cstr(s, out, cap, e);
 }
 
-static enum lk_code get_bytes32(
-    const struct lk_json *j, const char *name, uint8_t out[static 32], struct lk_err *e)
+static enum lk_code get_str(
+    const struct lk_json *j, const char *name, char *out, size_t cap, struct lk_err *e)
 {
-	char text[48];
-	struct lk_buf b = {.p = out, .n = 0, .cap = 32, .bad = false};
-	enum lk_code rc = get_str(j, name, text, sizeof(text), e);
+	return get_text(j, name, 0x21, out, cap, e);
+}
 
+static enum lk_code get_bytes(const struct lk_json *j, const char *name, size_t min, size_t max,
+    uint8_t *out, size_t *n, struct lk_err *e)
+{
+	uint8_t text[(LK_RSA_MAX * 4 + 2) / 3];
+	struct lk_buf t = {.p = text, .n = 0, .cap = (max * 4 + 2) / 3, .bad = false};
+	struct lk_buf b = {.p = out, .n = 0, .cap = max, .bad = false};
+
+	LK_BUG_ON(t.cap > sizeof(text));
+	enum lk_code rc = lk_json_copy(j, name, &t, e);
 	if (rc != LK_OK)
 		return rc;
-	rc = lk_b64url_decode(lk_slice_str(text), &b, e);
-	if (rc != LK_OK || b.bad || b.n != 32)
-		return lk_fail(e, LK_EPROTO, "%s: not 32 bytes of base64url", name);
-	return LK_OK;
+	rc = lk_b64url_decode(lk_slice_buf(&t), &b, e);
+	if (rc == LK_OK && !b.bad && b.n >= min) {
+		*n = b.n;
+		return LK_OK;
+	}
+	if (min == max)
+		return lk_fail(e, LK_EPROTO, "%s: not %zu bytes of base64url", name, max);
+	return lk_fail(e, LK_EPROTO, "%s: not %zu to %zu bytes of base64url", name, min, max);
+}
+
+static bool absent(const struct lk_json *j, const char *name)
+{
+	struct lk_json value;
+	struct lk_err e = {0};
+
+	return lk_json_member(j, name, &value, &e) == LK_EABSENT;
 }
 
 static enum lk_code get_slot(const struct lk_json *j, uint32_t *out, struct lk_err *e)
@@ -105,6 +148,26 @@ static enum lk_code check_urls(const struct lk_binding *b, struct lk_err *e)
 	return LK_OK;
 }
 
+/* What only one kind has. */
+static enum lk_code check_own(const struct lk_binding *b, enum lk_kind kind, struct lk_err *e)
+{
+	struct lk_slice label = lk_slice_str(b->label);
+
+	if (kind == LK_WRAPPED && (b->wrapped_len < WRAPPED_MIN || b->wrapped_len > LK_RSA_MAX))
+		return lk_fail(e, LK_EPROTO, "wrapped: %zu bytes instead of %d to %d",
+		    b->wrapped_len, WRAPPED_MIN, LK_RSA_MAX);
+	if (kind != LK_COMPAT)
+		return LK_OK;
+	if (b->kdf_salt_len > sizeof(b->kdf_salt))
+		return lk_fail(e, LK_EPROTO, "kdf-salt: %zu bytes", b->kdf_salt_len);
+	if (label.n == 0)
+		return lk_fail(e, LK_EPROTO, "label: empty");
+	for (size_t i = 0; i < label.n; i++)
+		if (label.p[i] < 0x20 || label.p[i] > 0x7e)
+			return lk_fail(e, LK_EPROTO, "label: unfit characters");
+	return LK_OK;
+}
+
 static enum lk_code check_texts(const struct lk_binding *b, struct lk_err *e)
 {
 	struct lk_slice id = lk_slice_str(b->id), kind = lk_slice_str(b->kind);
@@ -126,10 +189,54 @@ static enum lk_code check_texts(const struct lk_binding *b, struct lk_err *e)
 	return check_urls(b, e);
 }
 
+static enum lk_code read_wrapped(const struct lk_json *j, struct lk_binding *out, struct lk_err *e)
+{
+	char mac[2];
+	enum lk_code rc =
+	    get_bytes(j, "wrapped", WRAPPED_MIN, LK_RSA_MAX, out->wrapped, &out->wrapped_len, e);
+
+	if (rc != LK_OK || absent(j, "mac"))
+		return rc;
+	/* One that is there would look as if it proved something. */
+	if (get_str(j, "mac", mac, sizeof(mac), e) != LK_OK || mac[0] != '\0')
+		return lk_fail(e, LK_EPROTO, "mac: a wrapped secret has none");
+	return LK_OK;
+}
+
+static enum lk_code read_compat(const struct lk_json *j, struct lk_binding *out, struct lk_err *e)
+{
+	enum lk_code rc = LK_OK;
+
+	if (!absent(j, "kdf-salt"))
+		rc = get_bytes(
+		    j, "kdf-salt", 0, sizeof(out->kdf_salt), out->kdf_salt, &out->kdf_salt_len, e);
+	if (rc != LK_OK)
+		return rc;
+	if (!absent(j, "label"))
+		return get_text(j, "label", 0x20, out->label, sizeof(out->label), e);
+	memcpy(out->label, LK_BINDING_LABEL, sizeof(LK_BINDING_LABEL));
+	return LK_OK;
+}
+
+static enum lk_code read_own(
+    const struct lk_json *j, enum lk_kind kind, struct lk_binding *out, struct lk_err *e)
+{
+	size_t n = 0;
+
+	if (kind == LK_WRAPPED)
+		return read_wrapped(j, out, e);
+	enum lk_code rc =
+	    get_bytes(j, "salt", sizeof(out->salt), sizeof(out->salt), out->salt, &n, e);
+	if (rc == LK_OK)
+		rc = get_bytes(j, "mac", sizeof(out->mac), sizeof(out->mac), out->mac, &n, e);
+	return rc == LK_OK && kind == LK_COMPAT ? read_compat(j, out, e) : rc;
+}
+
 static enum lk_code binding_read(const struct lk_json *j, struct lk_binding *out, struct lk_err *e)
 {
 	char type[16];
 	int64_t version = 0;
+	enum lk_kind kind = LK_DERIVED;
 	enum lk_code rc = get_str(j, "type", type, sizeof(type), e);
 
 	if (rc == LK_OK && !lk_slice_eq_str(lk_slice_str(type), LK_BINDING_TYPE))
@@ -151,10 +258,12 @@ static enum lk_code binding_read(const struct lk_json *j, struct lk_binding *out
 	if (rc == LK_OK)
 		rc = get_str(j, "uuid", out->uuid, sizeof(out->uuid), e);
 	if (rc == LK_OK)
-		rc = get_bytes32(j, "salt", out->salt, e);
-	if (rc == LK_OK)
-		rc = get_bytes32(j, "mac", out->mac, e);
-	return rc == LK_OK ? check_texts(out, e) : rc;
+		rc = check_texts(out, e);
+	/* A newer one's members cannot be judged; whoever wants to use it refuses it by name. */
+	if (rc != LK_OK || !lk_kind_parse(lk_slice_str(out->kind), &kind))
+		return rc;
+	rc = read_own(j, kind, out, e);
+	return rc == LK_OK ? check_own(out, kind, e) : rc;
 }
 
 enum lk_code lk_binding_read(
@@ -168,13 +277,32 @@ enum lk_code lk_binding_read(
 	return lk_err_prefix(e, "token %u", (unsigned)number);
 }
 
+static void write_own(struct lk_jsonw *w, const struct lk_binding *b, enum lk_kind kind)
+{
+	if (kind == LK_WRAPPED) {
+		lk_jsonw_b64url(w, "wrapped", lk_slice_of(b->wrapped, b->wrapped_len));
+		return;
+	}
+	lk_jsonw_b64url(w, "salt", lk_slice_of(b->salt, sizeof(b->salt)));
+	lk_jsonw_b64url(w, "mac", lk_slice_of(b->mac, sizeof(b->mac)));
+	if (kind == LK_COMPAT) {
+		lk_jsonw_b64url(w, "kdf-salt", lk_slice_of(b->kdf_salt, b->kdf_salt_len));
+		lk_jsonw_str(w, "label", lk_slice_str(b->label));
+	}
+}
+
 enum lk_code lk_binding_write(const struct lk_binding *b, struct lk_buf *json, struct lk_err *e)
 {
 	char slot[12];
 	struct lk_buf s = {.p = (uint8_t *)slot, .n = 0, .cap = sizeof(slot), .bad = false};
 	struct lk_jsonw w;
+	enum lk_kind kind = LK_DERIVED;
 	enum lk_code rc = check_texts(b, e);
 
+	if (rc == LK_OK && !lk_kind_parse(lk_slice_str(b->kind), &kind))
+		rc = lk_fail(e, LK_EUSAGE, "kind %s is not known", b->kind);
+	if (rc == LK_OK)
+		rc = check_own(b, kind, e);
 	if (rc != LK_OK)
 		return lk_err_prefix(e, "a binding that cannot be written");
 	if (b->slot > LK_SLOT_MAX)
@@ -194,95 +322,9 @@ enum lk_code lk_binding_write(const struct lk_binding *b, struct lk_buf *json, s
 	lk_jsonw_str(&w, "attest", lk_slice_str(b->attest));
 	lk_jsonw_str(&w, "thumbprint", lk_slice_str(b->thumbprint));
 	lk_jsonw_str(&w, "uuid", lk_slice_str(b->uuid));
-	lk_jsonw_b64url(&w, "salt", lk_slice_of(b->salt, sizeof(b->salt)));
-	lk_jsonw_b64url(&w, "mac", lk_slice_of(b->mac, sizeof(b->mac)));
+	write_own(&w, b, kind);
 	lk_jsonw_end(&w);
 	if (json->bad)
 		return lk_fail(e, LK_ELIMIT, "the token does not fit");
-	return LK_OK;
-}
-
-/* One of the two outputs of HKDF over the released key: info names which, and for which volume. */
-static enum lk_code binding_hkdf(const struct lk_binding *b, const struct lk_secret *ikm,
-    const char *label, struct lk_secret *out, struct lk_err *e)
-{
-	uint8_t text[64];
-	struct lk_buf info = LK_BUF(text);
-
-	lk_buf_str(&info, label);
-	lk_buf_str(&info, b->uuid);
-	LK_BUG_ON(info.bad);
-	if (ikm->n == 0)
-		return lk_fail(e, LK_EBUG, "no key to derive from");
-	out->n = 32;
-	return lk_hkdf_sha256(lk_secret_slice(ikm), lk_slice_of(b->salt, sizeof(b->salt)),
-	    lk_slice_buf(&info), out, e);
-}
-
-static enum lk_code binding_mac(const struct lk_binding *b, const struct lk_secret *ikm,
-    uint8_t mac[static 32], struct lk_err *e)
-{
-	const struct lk_slice field[9] = {
-	    LK_S(LK_BINDING_TYPE),
-	    LK_S("1"),
-	    lk_slice_str(b->id),
-	    lk_slice_str(b->kind),
-	    lk_slice_str(b->key),
-	    lk_slice_str(b->attest),
-	    lk_slice_str(b->thumbprint),
-	    lk_slice_str(b->uuid),
-	    lk_slice_of(b->salt, sizeof(b->salt)),
-	};
-	uint8_t text[2048];
-	struct lk_buf t = LK_BUF(text);
-	LK_SECRET key = {0};
-	enum lk_code rc = binding_hkdf(b, ikm, TOKEN_INFO, &key, e);
-
-	if (rc != LK_OK)
-		return rc;
-	for (size_t i = 0; i < 9; i++) {
-		lk_buf_le32(&t, (uint32_t)field[i].n);
-		lk_buf_slice(&t, field[i]);
-	}
-	if (t.bad)
-		return lk_fail(e, LK_ELIMIT, "the token's fields are too long");
-	const struct lk_slice all = lk_slice_buf(&t);
-	return lk_hmac_sha256(lk_secret_slice(&key), &all, 1, mac, e);
-}
-
-enum lk_code lk_binding_seal(struct lk_binding *b, const struct lk_secret *ikm, struct lk_err *e)
-{
-	return binding_mac(b, ikm, b->mac, e);
-}
-
-enum lk_code lk_binding_verify(
-    const struct lk_binding *b, const struct lk_secret *ikm, struct lk_err *e)
-{
-	uint8_t mac[32];
-	enum lk_code rc = binding_mac(b, ikm, mac, e);
-
-	if (rc == LK_OK && !lk_secret_eq(lk_slice_of(mac, 32), lk_slice_of(b->mac, 32))) {
-		rc = lk_fail(e, LK_ETRUST,
-		    "token %u: its MAC is not the one that the released key gives",
-		    (unsigned)b->token);
-		(void)lk_hint(e, "the token was changed, or written by somebody who never had the "
-				 "key: nothing on this disk can be trusted");
-	}
-	lk_wipe(mac, sizeof(mac));
-	return rc;
-}
-
-enum lk_code lk_binding_disk_key(const struct lk_binding *b, const struct lk_secret *ikm,
-    struct lk_secret *out, struct lk_err *e)
-{
-	LK_SECRET raw = {0};
-	struct lk_buf text = {.p = out->p, .n = 0, .cap = LK_DISK_KEY_LEN, .bad = false};
-	enum lk_code rc = binding_hkdf(b, ikm, DISK_INFO, &raw, e);
-
-	if (rc != LK_OK)
-		return rc;
-	lk_b64url_encode(lk_secret_slice(&raw), &text);
-	LK_BUG_ON(text.bad || text.n != LK_DISK_KEY_LEN);
-	out->n = text.n;
 	return LK_OK;
 }

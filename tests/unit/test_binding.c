@@ -1,4 +1,5 @@
-/* The token of type latchkey: JSON both ways, the MAC and the disk key. */
+/* The token of type latchkey: JSON both ways, the MAC and the disk key. Kinds other than derived
+ * are in test_kinds.c and test_kind_json.c. */
 #include "t.h"
 
 #include "lk/binding.h"
@@ -54,12 +55,13 @@ T(the_mac_is_the_known_answer)
 T(the_disk_key_is_the_known_answer)
 {
 	struct lk_binding b = sample();
+	const struct lk_pub pub = {.kty = LK_KTY_RSA};
 	struct lk_err e = {0};
 	LK_SECRET ikm = {0};
 	LK_SECRET key = {0};
 
 	ikm_of(&ikm);
-	EQ_CODE(LK_OK, lk_binding_disk_key(&b, &ikm, &key, &e));
+	EQ_CODE(LK_OK, lk_binding_disk_key(&b, &pub, LK_S(""), &ikm, &key, &e));
 	EQ_BYTES(key.p, key.n, WANT_KEY, strlen(WANT_KEY));
 }
 

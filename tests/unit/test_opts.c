@@ -7,6 +7,8 @@
 #include "lk/fmt.h"
 #include "opts_table.h"
 
+#define DIGEST "00112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210"
+
 static struct lk_args a;
 static struct lk_err e;
 
@@ -38,6 +40,24 @@ T(defaults)
 	EQ_U(a.conf.timeout_s, 120);
 	EQ_U(a.conf.enc, LK_ENC_SHA256);
 	OK(a.conf.kmsg);
+	EQ_U(a.conf.kind, LK_DERIVED);
+	EQ_S(a.conf.wrapped, "");
+}
+
+T(kinds_and_the_digest_of_a_wrapped_secret)
+{
+	EQ_CODE(LK_OK, argv_of(2, "--kind", "raw"));
+	EQ_U(a.conf.kind, LK_RAW);
+	EQ_CODE(LK_OK, file_of("kind = compat\n"));
+	EQ_U(a.conf.kind, LK_COMPAT);
+	EQ_CODE(LK_OK, file_of("kind = wrapped\nwrapped = " DIGEST "\n"));
+	EQ_U(a.conf.kind, LK_WRAPPED);
+	EQ_S(a.conf.wrapped, DIGEST);
+	EQ_CODE(LK_OK, argv_of(2, "--wrapped",
+			   "00112233445566778899AABBCCDDEEFF0123456789ABCDEFFEDCBA9876543210"));
+	EQ_S(a.conf.wrapped, DIGEST);
+	EQ_CODE(LK_ECONF, file_of("kind = RAW\n"));
+	EQ_S(e.msg, "x.conf, line 1: kind: must be derived, raw, compat or wrapped");
 }
 
 T(command_line_forms)
@@ -69,7 +89,9 @@ T(command_line_refusals)
 	    {"--evidence", "tpm"}, {"--evidence", "AUTO"}, {"--vmpl", "4"}, {"--vmpl", "-1"},
 	    {"--wrap-bits", "1024"}, {"--wrap-bits", "2049"}, {"--kds", "true"},
 	    {"--snp-path", "tsm"}, {"--init-data", ""}, {"--attest-api-version", "2022 08"},
-	    {"--name", "../etc"}, {"--name", ".hidden"}, {"--slot", "32"}};
+	    {"--kind", "Raw"}, {"--kind", ""}, {"--kind", "other"}, {"--wrapped", ""},
+	    {"--wrapped", DIGEST "0"}, {"--wrapped", DIGEST "00"}, {"--wrapped", "g" DIGEST},
+	    {"--wrapped", "abcd"}, {"--name", "../etc"}, {"--name", ".hidden"}, {"--slot", "32"}};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		e = (struct lk_err){0};
@@ -172,6 +194,7 @@ T(what_is_written_reads_back)
 		    "key = https://v.managedhsm.azure.net/keys/k/0123456789abcdef0123456789abcdef\n"
 		    "attest = https://m.weu.attest.azure.net\n"
 		    "thumbprint = abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ\n"
+		    "kind = compat\nwrapped = " DIGEST "\n"
 		    "identity = resource:/subscriptions/1/x\nenc = CKM_RSA_AES_KEY_WRAP\n"
 		    "api-version = 7.6\ntrust = /etc/latchkey/t.pem\ntimeout = 99\nkmsg = no\n"
 		    "evidence = tsm\nvmpl = 0\nwrap-bits = 3072\ninit-data = /etc/latchkey/i\n"

@@ -137,11 +137,66 @@ T(another_thumbprint_is_refused)
 	refused("token 2: thumbprint", "NzbLs", "none");
 }
 
-T(another_kind_is_refused)
+/* What the host may put into the token, and what the configuration says to it. */
+T(the_configuration_decides_on_the_kind)
 {
-	sample();
-	strcpy(h.bindings[0].kind, "wrapped");
-	refused("token 2: kind", "wrapped", "derived");
+	static const char *const has[] = {"derived", "raw", "compat"};
+	struct lk_err e;
+
+	for (enum lk_kind pin = LK_DERIVED; pin <= LK_WRAPPED; pin++)
+		for (size_t i = 0; i < 3; i++) {
+			sample();
+			conf.kind = pin;
+			memset(conf.wrapped, '0', 64);
+			strcpy(h.bindings[0].kind, has[i]);
+			if (i == LK_DERIVED || i == pin)
+				EQ_CODE(LK_OK, pins(&e));
+			else
+				refused("token 2: kind", has[i], lk_kind_name(pin));
+		}
+}
+
+T(a_wrapped_secret_needs_its_pin)
+{
+	struct lk_binding *b = &h.bindings[0];
+	struct lk_err e = {0};
+	char pin[65];
+
+	for (enum lk_kind k = LK_DERIVED; k <= LK_COMPAT; k++) {
+		sample();
+		strcpy(b->kind, "wrapped");
+		b->wrapped_len = 256;
+		EQ_CODE(LK_OK, lk_binding_pin(b, pin, &e));
+		conf.kind = k;
+		refused("token 2: wrapped", pin, "pins none");
+		EQ_CODE(LK_ETRUST, pins(&e));
+		OK(strstr(e.hint, "/etc/latchkey/root.conf") != NULL);
+		strcpy(conf.wrapped, pin);
+		EQ_CODE(LK_OK, pins(&e));
+		conf.wrapped[63] ^= 1;
+		refused("token 2: wrapped", pin, conf.wrapped);
+		strcpy(conf.wrapped, pin);
+		b->wrapped[255] ^= 1;
+		refused("token 2: wrapped", "wrapped is", pin);
+		b->wrapped[255] ^= 1;
+		b->wrapped_len = 257;
+		refused("token 2: wrapped", "wrapped is", pin);
+	}
+}
+
+T(an_unknown_kind_is_refused_by_name)
+{
+	struct lk_err e;
+
+	for (enum lk_kind k = LK_DERIVED; k <= LK_WRAPPED; k++) {
+		sample();
+		strcpy(h.bindings[0].kind, "better");
+		conf.kind = k;
+		memset(conf.wrapped, '0', 64);
+		EQ_CODE(LK_ETRUST, pins(&e));
+		EQ_S(e.msg, "token 2: kind better is not known");
+		OK(strstr(e.hint, "newer latchkey?") != NULL);
+	}
 }
 
 T(the_host_names_case_does_not_matter)
@@ -170,6 +225,10 @@ T(a_missing_pin_is_a_matter_of_configuration)
 	EQ_S(e.msg, "the configuration pins no attest");
 	OK(strstr(e.hint, "/etc/latchkey/root.conf") != NULL);
 	EQ_CODE(LK_ECONF, lk_unlock_ready(&conf, &e));
+	sample();
+	conf.kind = LK_WRAPPED;
+	EQ_CODE(LK_ECONF, lk_unlock_ready(&conf, &e));
+	EQ_S(e.msg, "the configuration pins no wrapped");
 	sample();
 	EQ_CODE(LK_OK, lk_unlock_ready(&conf, &e));
 }
@@ -201,12 +260,14 @@ T(the_one_that_agrees_is_found_among_others)
 
 /* ---- the header through a courier */
 
-#define TOKEN                                                                                      \
+#define TOKEN(kind, more)                                                                          \
 	"{\"type\":\"latchkey\",\"keyslots\":[\"5\"],\"version\":1,\"id\":\"0123456789abcdef\","   \
-	"\"kind\":\"derived\",\"key\":\"" KEY V1 "\",\"attest\":\"" ATTEST                         \
+	"\"kind\":\"" kind "\",\"key\":\"" KEY V1 "\",\"attest\":\"" ATTEST                        \
 	"\",\"thumbprint\":\"" THUMB "\",\"uuid\":\"" IMG_UUID "\","                               \
 	"\"salt\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\","                                \
-	"\"mac\":\"__79_Pv6-fj39vX08_Lx8O_u7ezr6uno5-bl5OPi4eA\"}"
+	"\"mac\":\"__79_Pv6-fj39vX08_Lx8O_u7ezr6uno5-bl5OPi4eA\"" more "}"
+#define B64  "__79_Pv6-fj39vX08_Lx8O_u7ezr6uno5-bl5OPi4eAAAQIDBAUGBwgJCgsMDQ4P" /* 48 bytes */
+#define FOUR B64 B64 B64 B64
 
 T(the_header_arrives_through_the_disk_courier)
 {
@@ -215,12 +276,43 @@ T(the_header_arrives_through_the_disk_courier)
 	struct lk_err e = {0};
 
 	image_make(&m, 0x4000,
-	    "{\"keyslots\":{\"0\":{},\"5\":{}},\"tokens\":{\"3\":" TOKEN ",\"4\":" TOKEN "}}");
+	    "{\"keyslots\":{\"0\":{},\"5\":{}},\"tokens\":{\"3\":" TOKEN(
+		"derived", "") ",\"4\":" TOKEN("compat",
+		",\"kdf-salt\":\"" B64 "\",\"label\":\"a \\\"label\\\"\"") "}}");
 	int fd = image_fd(&m, IMG_SIZE);
 	EQ_CODE(LK_OK, lk_disk_header(fd, lk_deadline_in(5000), &h, &e));
 	EQ_CODE(LK_OK, lk_luks2_read(fd, &direct, &e));
 	EQ_U(h.count, 2);
 	EQ_MEM(&h, &direct, sizeof(h));
+	EQ_U(h.bindings[1].kdf_salt_len, 48);
+	EQ_S(h.bindings[1].label, "a \"label\"");
+	close(fd);
+}
+
+#define WRAPPED                                                                                    \
+	"{\"type\":\"latchkey\",\"keyslots\":[\"5\"],\"version\":1,\"id\":\"0123456789abcdef\","   \
+	"\"kind\":\"wrapped\",\"key\":\"" KEY V1 "\",\"attest\":\"" ATTEST                         \
+	"\",\"thumbprint\":\"" THUMB "\",\"uuid\":\"" IMG_UUID                                     \
+	"\",\"wrapped\":\"" FOUR FOUR B64 B64 "\"}"
+
+/* As many of the largest kind as are read. */
+T(wrapped_secrets_arrive_through_the_disk_courier)
+{
+	static struct image m;
+	static struct lk_luks2 direct;
+	struct lk_err e = {0};
+	static char json[20000] = "{\"keyslots\":{\"5\":{}},\"tokens\":{";
+
+	for (int i = 0; i <= LK_BINDINGS_MAX; i++)
+		snprintf(json + strlen(json), 2000, "%s\"%d\":%s", i ? "," : "", i, WRAPPED);
+	strcat(json, "}}");
+	image_make(&m, 0x8000, json);
+	int fd = image_fd(&m, IMG_SIZE);
+	EQ_CODE(LK_OK, lk_disk_header(fd, lk_deadline_in(5000), &h, &e));
+	EQ_CODE(LK_OK, lk_luks2_read(fd, &direct, &e));
+	EQ_U(h.count, LK_BINDINGS_MAX);
+	EQ_MEM(&h, &direct, sizeof(h));
+	EQ_U(h.bindings[7].wrapped_len, 480);
 	close(fd);
 }
 

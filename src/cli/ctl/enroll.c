@@ -62,8 +62,7 @@ LK_CHECK static enum lk_code look_before(struct enrolment *en, struct lk_err *e)
 
 	if (read_header(en->device, &en->header, e) != LK_OK)
 		return e->code;
-	lk_fmt(
-	    en->conf_path, sizeof(en->conf_path), "%s/%s.conf", a->flags.conf_dir, a->conf.name);
+	lk_fmt(en->conf_path, sizeof(en->conf_path), "%s/%s.conf", a->flags.conf_dir, a->conf.name);
 	if (!a->flags.force && access(en->conf_path, F_OK) == 0) {
 		(void)lk_fail(e, LK_ECONF, "%s exists already", en->conf_path);
 		return lk_hint(e, "choose another --name, or replace it with --force");
@@ -117,7 +116,8 @@ LK_CHECK static enum lk_code obtain(struct enrolment *en, struct lk_err *e)
 	if (rc == LK_OK)
 		rc = lk_binding_seal(&en->b, &ikm, e);
 	if (rc == LK_OK)
-		rc = lk_binding_disk_key(&en->b, &ikm, &en->disk_key, e);
+		rc = lk_binding_disk_key(
+		    &en->b, &key.pub, lk_secret_slice(&plain), &ikm, &en->disk_key, e);
 	lk_run_end(run);
 	return rc;
 }
@@ -144,7 +144,7 @@ LK_CHECK static enum lk_code add_slot(
 LK_CHECK static enum lk_code add_token(struct enrolment *en, struct lk_err *e)
 {
 	char number[12];
-	uint8_t store[2048];
+	uint8_t store[LK_BINDING_JSON_MAX];
 	struct lk_buf json = LK_BUF(store);
 	const char *argv[] = {
 	    "token", "import", "--token-id", number, "--json-file", "-", en->device, NULL};
