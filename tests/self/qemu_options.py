@@ -8,6 +8,7 @@ whole of QEMU: what is not here must be looked up before snp-boot may use it.
 import base64
 import binascii
 import re
+import subprocess
 
 # Types: a name in CHECKS, a tuple of words, ("base64", bytes), ("ref", kind).
 SEV_COMMON = {"sev-device": "text", "cbitpos": "uint32", "reduced-phys-bits": "uint32", "kernel-hashes": "bool"}
@@ -150,3 +151,26 @@ class Command:
         for row in self.lists:
             if row[0] == "-device" and (row[2].get("iommu_platform"), row[2].get("disable-legacy")) != ("on", "on"):
                 self.wrong.append("%s: a device that reaches for encrypted memory" % row[1])
+
+
+def words_of(text):
+    """The words that a shell makes of a command."""
+    script = "set -- %s\nfor word; do printf '%%s\\0' \"$word\"; done" % text
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+
+
+def emulated(argv):
+    """The same machine without SEV and KVM: what a QEMU without either can start."""
+    out, words = argv[:1], argv[1:]
+    while words:
+        option = words.pop(0)
+        if option in FLAGS:
+            out.append(option)
+            continue
+        value = words.pop(0)
+        if option == "-machine":
+            value = value.replace("accel=kvm", "accel=tcg").replace("confidential-guest-support=sev0,", "")
+        if option == "-bios" or value.startswith("sev-snp-guest"):
+            continue
+        out += [option, "max" if option == "-cpu" else value]
+    return out

@@ -32,12 +32,6 @@ def call(*args):
                           timeout=120)
 
 
-def words_of(text):
-    """The words that a shell makes of a command."""
-    script = "set -- %s\nfor word; do printf '%%s\\0' \"$word\"; done" % text
-    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
-
-
 def id_pair(digest, policy, author):
     """An ID block and its authentication information."""
     block = digest + bytes(32) + struct.pack("<IIQ", 1, 0, policy)
@@ -76,7 +70,7 @@ def documented(t, folder):
     ]
     for name, args in cases:
         done = call("--print", *args)
-        argv = words_of(done.stdout)
+        argv = qemu_options.words_of(done.stdout)
         found = qemu_options.Command(argv)
         t.ok(done.returncode == 0 and not found.wrong, "documented: " + name,
              "%d\n%s\n%s" % (done.returncode, "\n".join(found.wrong), done.stderr))
@@ -89,7 +83,7 @@ def documented(t, folder):
             sev = found.find("-object", "sev-snp-guest")
             t.equal((sev["id-block"], sev["id-auth"], sev["author-key-enabled"]),
                     (base64.b64encode(block).decode(), base64.b64encode(auth).decode(), "on"), "the blocks as they are")
-    argv = words_of(call("--print", *NAMES, "--", "-monitor", "none").stdout)
+    argv = qemu_options.words_of(call("--print", *NAMES, "--", "-monitor", "none").stdout)
     t.equal(argv[-2:], ["-monitor", "none"], "what follows -- is QEMU's")
     t.equal(qemu_options.Command(argv).wrong[0], "-monitor: not an option that is known", "and not checked")
 
@@ -114,7 +108,7 @@ def meant(t, found):
 
 def checker(t):
     """The facts are of use only if what is not documented is found."""
-    base = words_of(call("--print", *NAMES, "--host-data", "ab" * 32, "--disk", "d", "--imds-bridge", AZ).stdout)
+    base = qemu_options.words_of(call("--print", *NAMES, "--host-data", "ab" * 32, "--disk", "d", "--imds-bridge", AZ).stdout)
     text = "\1".join(base)
     for old, new, words in (
             ("kernel-hashes=on", "kernel-hashes=true", "kernel-hashes=true does not fit"),
@@ -195,7 +189,7 @@ def measured(t, folder):
     init = put(folder, "init", "init data")
     done = call("--print", *args, "--init-data", init)
     digest = hashlib.sha256(b"init data").hexdigest()
-    sev = qemu_options.Command(words_of(done.stdout)).find("-object", "sev-snp-guest")
+    sev = qemu_options.Command(qemu_options.words_of(done.stdout)).find("-object", "sev-snp-guest")
     t.ok("host data " + digest in done.stderr and base64.b64decode(sev["host-data"]).hex() == digest,
          "--init-data: its SHA-256 is the host data", done.stderr)
     for name, digest, status in (("for this measurement", bytes.fromhex(want), 0), ("for another one", bytes(48), 78)):
@@ -240,9 +234,9 @@ def real_qemu(t, folder):
     folder = os.path.join(folder, "a, b")
     paths = [put(folder, "kernel", header()), put(folder, "initrd", b"x" * 512), put(folder, "disk", bytes(1 << 20))]
     for kind, extra in (("user network", []), ("imds-bridge", ["--imds-bridge", AZ])):
-        argv = words_of(call("--print", "--ovmf", "none", "--kernel", paths[0], "--initrd", paths[1], "--disk",
+        argv = qemu_options.words_of(call("--print", "--ovmf", "none", "--kernel", paths[0], "--initrd", paths[1], "--disk",
                              paths[2], "--append", "a=b,c", "--memory", "64M", "--vcpus", "2", *extra).stdout)
-        done = subprocess.run(emulated(argv) + ["-S"], input="\x01cinfo block\nquit\n", capture_output=True, text=True,
+        done = subprocess.run(qemu_options.emulated(argv) + ["-S"], input="\x01cinfo block\nquit\n", capture_output=True, text=True,
                               check=False, timeout=60)
         t.ok(done.returncode == 0 and not done.stderr and paths[2] in done.stdout, "%s (%s)" % (name, kind),
              "%d %s %s" % (done.returncode, done.stdout, done.stderr))
@@ -256,23 +250,6 @@ def real_qemu(t, folder):
         shown = ask_qemu("-object", kind + ",help")
         absent = [prop for prop in known if not re.search("^  %s=" % prop, shown, re.M)]
         t.equal(absent, [], "QEMU's %s has the properties" % kind)
-
-
-def emulated(argv):
-    """The same machine without SEV and KVM: what a QEMU without either can start."""
-    out, words = argv[:1], argv[1:]
-    while words:
-        option = words.pop(0)
-        if option in qemu_options.FLAGS:
-            out.append(option)
-            continue
-        value = words.pop(0)
-        if option == "-machine":
-            value = value.replace("accel=kvm", "accel=tcg").replace("confidential-guest-support=sev0,", "")
-        if option == "-bios" or value.startswith("sev-snp-guest"):
-            continue
-        out += [option, "max" if option == "-cpu" else value]
-    return out
 
 
 def main():
