@@ -1,12 +1,12 @@
 """Faults on demand.  A fault is a JSON object; tests set it through ctl.py.
 
-  endpoint   imds | imds-thim | imds-token | maa | maa-certs | maa2 | vault | hsm | dns
+  endpoint   imds | imds-thim | imds-token | maa | maa-certs | maa2 | vault | hsm | kds | dns
   kind       what happens, below
   count      strikes only that often (default: until cleared)
   skip       lets that many requests pass first
   after/for  strikes only from `after` seconds after it was set, for `for` seconds
 
-Kinds when a connection arrives (endpoints imds, maa, maa2, vault, hsm):
+Kinds when a connection arrives (endpoints imds, maa, maa2, vault, hsm, kds):
   refuse               nobody listens (count and skip mean nothing here)
   blackhole            accepted, never answered
   reset                accepted, then reset
@@ -23,7 +23,7 @@ Kinds when a request has been read (every HTTP endpoint):
   chunked              a good answer in chunks of `bytes`
   slow                 a good answer, `bytes` at a time with `seconds` between
   oversize             200 with a body of `bytes` (default 4 MiB)
-  tamper               what: see the service (imds.py, maa.py, release.py)
+  tamper               what: see the service (imds.py, maa.py, maa_snp.py, release.py, kds.py)
 DNS: delay, drop, servfail, nxdomain, garbage, empty (no address in the answer)
 """
 
@@ -34,7 +34,7 @@ CONNECT = ("refuse", "blackhole", "reset", "tls")
 REQUEST = ("delay", "status", "throttle", "hang", "drop", "truncate", "garbage", "badjson",
            "chunked", "slow", "oversize")
 DNS = ("delay", "drop", "servfail", "nxdomain", "garbage", "empty")
-LISTENERS = ("imds", "maa", "maa2", "vault", "hsm")
+LISTENERS = ("imds", "maa", "maa2", "vault", "hsm", "kds")
 ENDPOINTS = LISTENERS + ("imds-thim", "imds-token", "maa-certs", "dns")
 
 

@@ -1,7 +1,8 @@
 """The instance metadata service: THIM certificates and managed identity tokens.
 
-Tamper faults: imds-thim: tcbm (another TCB than the certificate's), other-vcek (a certificate the
-host's reports are not signed with), no-chain; imds-token: no-token, wrong-audience, number-fields
+Tamper faults: imds-thim: stale (the certificate of older firmware and its TCB, as of a cache that
+lags behind), tcbm (another TCB than the certificate's), other-vcek (a certificate the host's reports
+are not signed with), no-chain, member-case (VcekCert, as some documents spell it); imds-token: no-token, wrong-audience, number-fields
 (numbers where IMDS sends strings, which clients must accept).
 """
 
@@ -61,14 +62,19 @@ class Imds:
 
     def thim(self, request):
         """The certificates of the host that the VM runs on."""
-        body = self.world.amd.thim()
-        for what in self.world.tampers(request, "imds-thim", "tcbm", "other-vcek", "no-chain"):
+        host = self.world.amd
+        struck = self.world.tampers(request, "imds-thim", "stale", "tcbm", "other-vcek", "no-chain",
+                                    "member-case")
+        body = host.thim(host.old_tcb if "stale" in struck else host.tcb)
+        for what in struck:
             if what == "tcbm":
                 body["tcbm"] = "D114000000000003"
             elif what == "no-chain":
                 del body["certificateChain"]
-            else:
-                body["vcekCert"] = self.world.amd.other_vcek()
+            elif what == "other-vcek":
+                body["vcekCert"] = host.other_vcek()
+            elif what == "member-case":
+                body["VcekCert"] = body.pop("vcekCert")
         return Response(200, body)
 
     def select(self, request):

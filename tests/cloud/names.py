@@ -5,7 +5,8 @@ MAA = "192.0.2.10"          # sharedweu.weu.attest.azure.net and any other insta
 MAA2 = "192.0.2.11"         # sharedneu.neu.attest.azure.net: another issuer with other keys
 VAULT = "192.0.2.20"
 HSM = "192.0.2.30"
-ADDRESSES = (IMDS, MAA, MAA2, VAULT, HSM)
+KDS = "192.0.2.40"          # kdsintf.amd.com: AMD's key distribution service
+ADDRESSES = (IMDS, MAA, MAA2, VAULT, HSM, KDS)
 ADMIN = ("127.0.0.1", 8099)
 DNS = ("127.0.0.1", 53)
 
@@ -13,6 +14,7 @@ MAA_HOST = "sharedweu.weu.attest.azure.net"
 MAA2_HOST = "sharedneu.neu.attest.azure.net"
 VAULT_HOST = "demo-vault.vault.azure.net"
 HSM_HOST = "demo-hsm.managedhsm.azure.net"
+KDS_HOST = "kdsintf.amd.com"
 
 # What the DNS server answers.  192.0.2.99 is on no interface: connecting fails at once.
 HOSTS = {
@@ -23,6 +25,7 @@ HOSTS = {
     "demo-vault.vault.azure.cn": VAULT,
     "demo-vault.vault.usgovcloudapi.net": VAULT,
     HSM_HOST: HSM,
+    KDS_HOST: KDS,
     "demo-hsm.managedhsm.azure.cn": HSM,
     "demo-hsm.managedhsm.usgovcloudapi.net": HSM,
     "wrong-name.example": VAULT,        # resolves to the vault, whose certificate is not for it

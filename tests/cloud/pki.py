@@ -33,12 +33,14 @@ LEAVES = {
             ["*.demo-hsm.managedhsm.azure.net", names.HSM_HOST,
              "demo-hsm.managedhsm.azure.cn", "demo-hsm.managedhsm.usgovcloudapi.net"],
             "tls-ca", "rsa", 30, 365),
+    "kds": (names.KDS_HOST, [names.KDS_HOST], "tls-ca", "rsa", 30, 365),
     "wrong-host": ("other.example", ["other.example", "*.vault.other.example"],
                    "tls-ca", "rsa", 30, 365),
     "expired": ("vault.azure.net", ["*.weu.attest.azure.net", "*.neu.attest.azure.net",
-                                    "*.vault.azure.net", names.HSM_HOST], "tls-ca", "ec", 90, -2),
+                                    "*.vault.azure.net", names.HSM_HOST, names.KDS_HOST],
+                "tls-ca", "ec", 90, -2),
     "other-ca": ("vault.azure.net", ["*.weu.attest.azure.net", "*.neu.attest.azure.net",
-                                     "*.vault.azure.net", names.HSM_HOST],
+                                     "*.vault.azure.net", names.HSM_HOST, names.KDS_HOST],
                  "other-root", "rsa", 30, 365),
 }
 
@@ -176,10 +178,11 @@ class Pki:
         self._store(what, [cert])
 
     def make_leaf(self, what):
-        """A server certificate of the table above."""
-        if self._have(what):
-            return
+        """A server certificate of the table above; an older state may have one of other names."""
         cn, dns, issuer, kind, before, after = LEAVES[what]
+        if self._have(what) and self.cert(what).extensions.get_extension_for_class(
+                x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) == dns:
+            return
         key = self.key(what, "ec" if kind == "ec" else "rsa")
         usage = x509.KeyUsage(True, False, kind == "rsa", False, False, False, False, False, False)
         cert = self.build(name(cn), key.public_key(), issuer, (before, after), None, [
@@ -189,6 +192,7 @@ class Pki:
             (x509.SubjectAlternativeName([x509.DNSName(d) for d in dns]), False)])
         chain = [cert] if issuer == "other-root" else [cert, self.cert(issuer)]
         self._store(what, chain)
+        self._chains.pop(what, None)
 
     def make_token_key(self, what, cn):
         """A token signing key with a self-signed certificate, as MAA publishes them."""

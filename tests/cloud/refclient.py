@@ -71,6 +71,13 @@ def thim():
                 headers={"Metadata": "true"})
 
 
+def kds(ca, product, name, method="GET", **query):
+    """AMD's key distribution service: a chip's VCEK, or cert_chain."""
+    return call("https://%s/vcek/v1/%s/%s%s" % (
+        names.KDS_HOST, product, name, "?" + urllib.parse.urlencode(query) if query else ""),
+                ca, method, {} if method == "POST" else None)
+
+
 def bearer(resource="https://vault.azure.net", version="2018-02-01", headers=None, **query):
     """Ask IMDS for a token."""
     query = dict({"api-version": version, "resource": resource}, **query)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The simulated cloud: IMDS, MAA (two instances), Key Vault, Managed HSM, DNS, in one program.
+"""The simulated cloud: IMDS, MAA (two instances), Key Vault, Managed HSM, AMD's KDS, DNS, in one.
 
   ns --state DIR sim.py --state DIR [--verbose] [--ready-fd N] [--pid-file FILE]
 
@@ -24,6 +24,7 @@ sys.path.insert(0, HERE)
 import admin  # noqa: E402
 import dns  # noqa: E402
 import imds  # noqa: E402
+import kds  # noqa: E402
 import keys  # noqa: E402
 import maa  # noqa: E402
 import names  # noqa: E402
@@ -46,6 +47,7 @@ simulated cloud, state in %(state)s
                https://%(maa2)s  (%(maa2_ip)s)
   vault        https://%(vault)s  (%(vault_ip)s)
   Managed HSM  https://%(hsm)s  (%(hsm_ip)s)
+  AMD's KDS    https://%(kds)s  (%(kds_ip)s)
   keys         %(keys)s
                cannot be released: %(special)s
   name server  127.0.0.1, knows these names only
@@ -63,7 +65,8 @@ def facts(world):
     return {"state": world.state, "here": HERE, "imds": names.IMDS, "maa": names.MAA_HOST,
             "maa_ip": names.MAA, "maa2": names.MAA2_HOST, "maa2_ip": names.MAA2,
             "vault": names.VAULT_HOST, "vault_ip": names.VAULT, "hsm": names.HSM_HOST,
-            "hsm_ip": names.HSM, "keys": " ".join(keys.KINDS),
+            "hsm_ip": names.HSM, "kds": names.KDS_HOST, "kds_ip": names.KDS,
+            "keys": " ".join(keys.KINDS),
             "special": " ".join(s for s in keys.SPECIAL if s != "nested"),
             "pid": os.environ.get("LATCHKEY_NS_PID", "PID"),
             "stop": os.environ.get("LATCHKEY_NS_PID", str(os.getpid()))}
@@ -83,7 +86,8 @@ def start(state):
     world = worlds.World(state)
     write_config(world)
     listeners = [server.Listener(world, imds.Imds(world), names.IMDS, 80)]
-    for service, address, certificate in maa.services(world) + vault.services(world):
+    for service, address, certificate in (
+            maa.services(world) + vault.services(world) + kds.services(world)):
         listeners.append(server.Listener(world, service, address, 443, certificate))
     dns.start(world)
     admin.start(world)

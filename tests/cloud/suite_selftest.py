@@ -15,6 +15,7 @@ import ctl  # noqa: E402
 import selftest_amd  # noqa: E402
 import selftest_faults  # noqa: E402
 import selftest_flow  # noqa: E402
+import selftest_kds  # noqa: E402
 import selftest_maa  # noqa: E402
 import selftest_snp  # noqa: E402
 import selftest_tsm  # noqa: E402
@@ -42,7 +43,7 @@ def every_check_failed_once(t, env):
             if entry["path"].lower().startswith("/attest/") and name not in ("path", "method"):
                 name = entry["path"].lower() + " " + name
             (passed if check["ok"] else failed).add((entry["service"], name))
-    for service in ("imds", "maa", "vault", "hsm"):
+    for service in ("imds", "maa", "vault", "hsm", "kds"):
         names = {c for s, c in passed if s == service}
         seen = {c for s, c in failed if s == service}
         if service == "hsm":        # the same code as the vault's
@@ -65,6 +66,7 @@ def main():
         t.run("attestation", selftest_maa.run, env)
         t.run("SNP attestation", selftest_snp.run, env)
         t.run("vault", selftest_vault.run, env)
+        t.run("certificates", selftest_kds.run, env)
         t.run("faults", selftest_faults.run, env)
         t.run("configfs-tsm", selftest_tsm.run, env)
         t.run("coverage", every_check_failed_once, env)

@@ -27,6 +27,8 @@ SETTINGS = {
     "aad.tenant": names.TENANT,     # another one: the vault refuses the issuer
     "imds.propagating": 0,          # so many "Identity not found" answers first
     "vault.tls-to-maa": True,       # False: the vault cannot reach the attestation service
+    "kds.rate": 0,                  # so many requests in each window; 0: as many as you like
+    "kds.window": 3600,             # seconds
 }
 
 
@@ -111,6 +113,7 @@ class World:
         self.faults = faults.Faults()
         self.settings = dict(SETTINGS)
         self.identities = copy.deepcopy(names.IDENTITIES)
+        self.kds_asked = []         # when, while there is a rate
         self.log = Log(os.path.join(self.state, "requests.jsonl"))
 
     def reset(self):
@@ -119,6 +122,7 @@ class World:
         self.settings = dict(SETTINGS)
         self.identities = copy.deepcopy(names.IDENTITIES)
         self.keys.reset()
+        self.kds_asked.clear()
         self.amd.reset()
 
     def tampers(self, request, endpoint, *what):
