@@ -1,6 +1,7 @@
 """The keys in the simulated vault and Managed HSM: material, versions, attributes, policies.
 
-Names: rsa2048 rsa3072 rsa4096 ec256 ec384 ec521 oct256, and keys that cannot be released:
+Names: rsa2048 rsa3072 rsa4096 ec256 ec384 ec521 oct256, whose policy is for confidential VMs; snp,
+snp-ec256 and snp-oct256 for guests that have their SNP report themselves; and keys that cannot be released:
 disabled, expired, notyet, noops, notexportable, nomatch (policy asks for what no token says),
 badauthority (policy names another attestation service).  `nested` has a policy with every operator.
 Version ids are fixed: the first 32 hex digits of SHA-256("SERVICE/NAME/NUMBER").
@@ -27,6 +28,8 @@ CURVES = {"ec256": ("P-256", ec.SECP256R1), "ec384": ("P-384", ec.SECP384R1),
           "ec521": ("P-521", ec.SECP521R1)}
 SPECIAL = ("disabled", "expired", "notyet", "noops", "notexportable", "nomatch", "badauthority",
            "nested")
+SNP = {"snp": "rsa2048", "snp-ec256": "ec256", "snp-oct256": "oct256"}
+ALL = (*KINDS, *SNP, *SPECIAL)
 OPS = {"RSA": ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"],
        "EC": ["sign", "verify"], "oct": ["encrypt", "decrypt", "wrapKey", "unwrapKey"]}
 TEE = "x-ms-isolation-tee."
@@ -42,6 +45,14 @@ def cvm_policy(authority="https://" + names.MAA_HOST):
     return {"version": "1.0.0", "anyOf": [{"authority": authority, "allOf": [
         condition(TEE + "x-ms-attestation-type", "sevsnpvm"),
         condition(TEE + "x-ms-compliance-status", "azure-compliant-cvm")]}]}
+
+
+def snp_policy(*more, authority="https://" + names.MAA_HOST):
+    """A policy for SNP guests without a paravisor, whose claims are at the top of the token."""
+    return {"version": "1.0.0", "anyOf": [{"authority": authority, "allOf": [
+        condition("x-ms-attestation-type", "sevsnpvm"),
+        condition("x-ms-sevsnpvm-is-debuggable", "false"),
+        condition("x-ms-sevsnpvm-vmpl", "0"), *more]}]}
 
 
 def nested_policy():
@@ -135,11 +146,12 @@ class Store:
     def __init__(self, state):
         self.lock, self.material = threading.RLock(), Material(state)
         self.path = os.path.join(self.material.dir, "store.json")
+        self.data = {}
         if os.path.exists(self.path):
             with open(self.path, encoding="utf-8") as f:
                 self.data = json.load(f)
-        else:
-            self.reset()
+        if any(set(self.data.get(s, ())) != set(ALL) for s in ("vault", "hsm")):
+            self.reset()        # the first start, or the file of an older simulator
 
     def _save(self):
         pki.write_private(self.path, json.dumps(self.data, indent=1).encode())
@@ -152,18 +164,19 @@ class Store:
 
     def _initial(self, service, name):
         """A key as it is at the first start."""
-        kind = name if name in KINDS else "rsa2048"
+        kind = name if name in KINDS else SNP.get(name, "rsa2048")
         labels = ["rsa2048-2", "rsa2048-1"] if name == "rsa2048" else [kind + "-1"]
         versions = [self._version(service, name, i + 1, lab) for i, lab in enumerate(labels)]
         if name == "rsa2048":
             versions[0]["enabled"] = False      # rotated away
         return {"kind": KINDS[kind], "type": kind, "versions": versions, "exportable": True,
-                "release": True, "policy": cvm_policy(), "immutable": False}
+                "release": True, "immutable": False,
+                "policy": snp_policy() if name in SNP else cvm_policy()}
 
     def reset(self):
         """The keys as at the first start (material is kept)."""
         with self.lock:
-            self.data = {s: {n: self._initial(s, n) for n in list(KINDS) + list(SPECIAL)}
+            self.data = {s: {n: self._initial(s, n) for n in ALL}
                          for s in ("vault", "hsm")}
             for service in self.data.values():
                 service["disabled"]["versions"][0]["enabled"] = False

@@ -35,6 +35,7 @@ from keys import OPS
 ENC = {"CKM_RSA_AES_KEY_WRAP": hashes.SHA1, "RSA_AES_KEY_WRAP_256": hashes.SHA256,
        "RSA_AES_KEY_WRAP_384": hashes.SHA384}
 DEFAULT_ENC = "CKM_RSA_AES_KEY_WRAP"
+KEK_BITS = (2048, 3072, 4096)
 TAMPERS = ("flip", "flip-kek", "short", "truncated-jws", "jws-payload", "jws-key", "jws-alg-none",
            "x5c-host", "x5c-ca", "x5c-expired", "no-x5c", "nonce", "no-nonce", "enc", "enc-lie",
            "kid", "kty", "public-half", "other-key", "kek", "no-key-hsm", "no-value", "html")
@@ -70,7 +71,10 @@ def pick_kek(claims):
             continue
         ops = jwk.get("key_ops")
         if jwk.get("use") == "enc" or (isinstance(ops, list) and "encrypt" in ops):
-            return jwk["kid"], jose.rsa_from_jwk(jwk)
+            public = jose.rsa_from_jwk(jwk)
+            if public.key_size not in KEK_BITS:
+                raise jose.FormatError("a key of %d bits cannot wrap" % public.key_size)
+            return jwk["kid"], public
     return None, None
 
 

@@ -49,6 +49,7 @@ simulated cloud, state in %(state)s
   Managed HSM  https://%(hsm)s  (%(hsm_ip)s)
   AMD's KDS    https://%(kds)s  (%(kds_ip)s)
   keys         %(keys)s
+               of guests with an SNP device: %(snp)s
                cannot be released: %(special)s
   name server  127.0.0.1, knows these names only
   trust        %(state)s/ca.pem
@@ -66,7 +67,7 @@ def facts(world):
             "maa_ip": names.MAA, "maa2": names.MAA2_HOST, "maa2_ip": names.MAA2,
             "vault": names.VAULT_HOST, "vault_ip": names.VAULT, "hsm": names.HSM_HOST,
             "hsm_ip": names.HSM, "kds": names.KDS_HOST, "kds_ip": names.KDS,
-            "keys": " ".join(keys.KINDS),
+            "keys": " ".join(keys.KINDS), "snp": " ".join(keys.SNP),
             "special": " ".join(s for s in keys.SPECIAL if s != "nested"),
             "pid": os.environ.get("LATCHKEY_NS_PID", "PID"),
             "stop": os.environ.get("LATCHKEY_NS_PID", str(os.getpid()))}

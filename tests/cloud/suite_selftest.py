@@ -17,6 +17,7 @@ import selftest_faults  # noqa: E402
 import selftest_flow  # noqa: E402
 import selftest_kds  # noqa: E402
 import selftest_maa  # noqa: E402
+import selftest_skr  # noqa: E402
 import selftest_snp  # noqa: E402
 import selftest_tsm  # noqa: E402
 import selftest_unit  # noqa: E402
@@ -67,6 +68,7 @@ def main():
         t.run("SNP attestation", selftest_snp.run, env)
         t.run("vault", selftest_vault.run, env)
         t.run("certificates", selftest_kds.run, env)
+        t.run("SNP release", selftest_skr.run, env)
         t.run("faults", selftest_faults.run, env)
         t.run("configfs-tsm", selftest_tsm.run, env)
         t.run("coverage", every_check_failed_once, env)
