@@ -29,7 +29,7 @@ OVMF_ENTRIES = {"00f771de-1a7e-4fcb-890e-68c77e2fb44e": "SEV-ES reset block",
                 "dc886566-984a-4798-a75e-5585a7bf67cc": "SEV metadata",
                 "7255371f-3a3b-4b04-927b-1da6efa8d454": "SEV hash table"}
 KERNEL_HASHES = 0x10
-AMDSEV = "use the OVMF.fd of edk2's OvmfPkg/AmdSev/AmdSevX64.dsc, 2024 or later"
+AMDSEV = "use the OVMF.fd of edk2's OvmfPkg/AmdSev/AmdSevX64.dsc, edk2-stable202405 or later"
 
 
 def good(what):

@@ -108,8 +108,8 @@ def meant(t, found):
 
 def checker(t):
     """The facts are of use only if what is not documented is found."""
-    base = qemu_options.words_of(call("--print", *NAMES, "--host-data", "ab" * 32, "--disk", "d", "--imds-bridge", AZ).stdout)
-    text = "\1".join(base)
+    said = call("--print", *NAMES, "--host-data", "ab" * 32, "--disk", "d", "--imds-bridge", AZ).stdout
+    text = "\1".join(qemu_options.words_of(said))
     for old, new, words in (
             ("kernel-hashes=on", "kernel-hashes=true", "kernel-hashes=true does not fit"),
             ("kernel-hashes=on", "kernel-hashes=off", "the kernel is not measured"),
@@ -234,10 +234,11 @@ def real_qemu(t, folder):
     folder = os.path.join(folder, "a, b")
     paths = [put(folder, "kernel", header()), put(folder, "initrd", b"x" * 512), put(folder, "disk", bytes(1 << 20))]
     for kind, extra in (("user network", []), ("imds-bridge", ["--imds-bridge", AZ])):
-        argv = qemu_options.words_of(call("--print", "--ovmf", "none", "--kernel", paths[0], "--initrd", paths[1], "--disk",
-                             paths[2], "--append", "a=b,c", "--memory", "64M", "--vcpus", "2", *extra).stdout)
-        done = subprocess.run(qemu_options.emulated(argv) + ["-S"], input="\x01cinfo block\nquit\n", capture_output=True, text=True,
-                              check=False, timeout=60)
+        line = call("--print", "--ovmf", "none", "--kernel", paths[0], "--initrd", paths[1], "--disk", paths[2],
+                    "--append", "a=b,c", "--memory", "64M", "--vcpus", "2", *extra).stdout
+        argv = qemu_options.emulated(qemu_options.words_of(line)) + ["-S"]
+        done = subprocess.run(argv, input="\x01cinfo block\nquit\n", capture_output=True, text=True, check=False,
+                              timeout=60)
         t.ok(done.returncode == 0 and not done.stderr and paths[2] in done.stdout, "%s (%s)" % (name, kind),
              "%d %s %s" % (done.returncode, done.stdout, done.stderr))
     own = {"accel", "kernel-irqchip"}      # sugar for -accel
