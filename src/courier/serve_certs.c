@@ -8,17 +8,16 @@
 enum lk_code lk_certs_take(struct lk_frame_reader *in, struct lk_certs_ask *out, struct lk_err *e)
 {
 	memset(out, 0, sizeof(*out));
-	const uint32_t from = lk_frame_take_u32(in);
+	out->from = lk_frame_take_u32(in);
 	struct lk_slice report = lk_frame_take(in, LK_SNP_REPORT_SIZE);
 	out->data = lk_frame_take(in, LK_FRAME_MAX);
 	enum lk_code rc = lk_frame_done(in, "certs", e);
 	if (rc != LK_OK)
 		return rc;
 	out->has_report = report.n > 0;
-	if (from > LK_CERTS_KDS || (from >= LK_CERTS_TABLE && !out->has_report))
-		return lk_fail(e, LK_EBUG, "certificates from %u, report of %zu bytes",
-		    (unsigned)from, report.n);
-	out->from = (enum lk_certs_from)from;
+	if (out->from >= LK_CERTS_TABLE && !out->has_report)
+		return lk_fail(
+		    e, LK_EBUG, "certificates from %u without a report", (unsigned)out->from);
 	return out->has_report ? lk_snp_parse(report, &out->report, e) : LK_OK;
 }
 

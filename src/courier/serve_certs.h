@@ -6,7 +6,7 @@
 #include "serve.h"
 
 struct lk_certs_ask {
-	enum lk_certs_from from;
+	uint32_t from; /* enum lk_certs_from, if it is one of them */
 	struct lk_slice data;
 	bool has_report;
 	struct lk_snp report;

@@ -60,6 +60,10 @@ T(the_leaf_that_signed)
 	EQ_CODE(LK_EABSENT, lk_snp_certs_tcb(&made("milan3")->snp, &none, &tcb, &e));
 	EQ_CODE(LK_EABSENT, lk_snp_certs_tcb(&made("milan3")->snp, &other, &tcb, &e));
 	EQ_CODE(LK_OK, lk_snp_certs_tcb(&made("vlek")->snp, &other, &tcb, &e));
+	/* A VLEK names no processor, whatever the report does. */
+	struct lk_snp s = made("vlek")->snp;
+	s.chip_id = made("milan3")->snp.chip_id;
+	EQ_CODE(LK_OK, lk_snp_certs_tcb(&s, &made("vlek")->certs, &tcb, &e));
 }
 
 /* ---- the table */
@@ -202,34 +206,53 @@ T(questions_that_make_no_sense)
 
 /* ---- no network is touched */
 
-/* A port whose queue is full: connections to it neither succeed nor fail. */
-static uint16_t black_hole(int fds[static 8])
+static int listen_on(uint16_t *port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	for (unsigned i = 0; i < 8; i++)
-		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (bind(fds[0], (struct sockaddr *)&a, n) != 0 || listen(fds[0], 0) != 0 ||
-	    getsockname(fds[0], (struct sockaddr *)&a, &n) != 0)
+	if (bind(fd, (struct sockaddr *)&a, n) != 0 || listen(fd, 0) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &n) != 0)
 		abort();
-	for (unsigned i = 1; i < 8; i++)
-		(void)connect(fds[i], (struct sockaddr *)&a, n);
-	return ntohs(a.sin_port);
+	*port = ntohs(a.sin_port);
+	return fd;
 }
 
-T(table_with_a_peer_that_is_out_of_reach)
+T(no_connection_is_made)
 {
 	const struct made *m = made("milan3");
-	int fds[8];
-	uint16_t port = black_hole(fds);
+	uint16_t port;
+	int fd = listen_on(&port);
 
-	courier_start(LK_PEER_IMDS, "127.0.0.1", port, 1500);
-	EQ_CODE(LK_ETIME, ask(LK_CERTS_THIM, NONE, NONE)); /* it is out of reach, indeed */
+	courier_start(LK_PEER_IMDS, "127.0.0.1", port, 60000);
+	EQ_CODE(LK_OK, ask(LK_CERTS_TABLE, m->report, table_of(&m->certs)));
 	lk_courier_stop(&courier);
+	EQ_I(accept(fd, NULL, NULL), -1);
+	courier_start(LK_PEER_KDS, "127.0.0.1", port, 60000);
+	EQ_CODE(LK_EATTEST, ask(LK_CERTS_KDS, made("vlek")->report, NONE));
+	lk_courier_stop(&courier);
+	EQ_I(accept(fd, NULL, NULL), -1);
+	close(fd);
+}
+
+/* A port whose queue is full: connections to it neither succeed nor fail. */
+T(a_peer_out_of_reach_holds_up_nothing)
+{
+	const struct made *m = made("milan3");
+	uint16_t port;
+	int fd[8] = {listen_on(&port)};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	    .sin_port = htons(port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	for (unsigned i = 1; i < 8; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(fd[i], (struct sockaddr *)&a, sizeof(a));
+	}
 	courier_start(LK_PEER_IMDS, "127.0.0.1", port, 15000);
 	EQ_CODE(LK_OK, ask(LK_CERTS_TABLE, m->report, table_of(&m->certs)));
 	lk_courier_stop(&courier);
 	for (unsigned i = 0; i < 8; i++)
-		close(fds[i]);
+		close(fd[i]);
 }

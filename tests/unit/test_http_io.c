@@ -116,7 +116,7 @@ T(sends_a_post)
 /* A line break in anything that goes into the head would be a second request. */
 T(refuses_to_send_what_breaks_the_head)
 {
-	struct lk_http_req bad[6] = {get, get, get, get, get, get};
+	struct lk_http_req bad[7] = {get, get, get, get, get, get, get};
 
 	bad[0].bearer = LK_S("abc\r\nX: y");
 	bad[1].target = LK_S("/a b");
@@ -124,7 +124,8 @@ T(refuses_to_send_what_breaks_the_head)
 	bad[3].host = "a\nb";
 	bad[4].request_id = "\r\n";
 	bad[5].target = LK_S("http://other/");
-	for (size_t i = 0; i < 6; i++)
+	bad[6].accept = "*/*\r\nX: y";
+	for (size_t i = 0; i < 7; i++)
 		EQ_U(sent(&bad[i], LK_EUSAGE), 0);
 }
 

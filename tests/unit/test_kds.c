@@ -25,21 +25,21 @@ T(builds_targets)
 		chip[i] = (uint8_t)(i * 5 + 0xa0);
 	struct lk_kds_ask a = {.product = "Milan",
 	    .chip = lk_slice_of(chip, 64),
-	    .boot_loader = 3,
+	    .boot_loader = 13,
 	    .snp = 10,
 	    .microcode = 115};
 	target_is(&a, "/vcek/v1/Milan/a0a5aaafb4b9bec3c8cdd2d7dce1e6ebf0f5faff04090e13181d22272c31"
 		      "363b40454a4f54595e63686d72777c81868b90959a9fa4a9aeb3b8bdc2c7ccd1d6db"
-		      "?blSPL=03&teeSPL=00&snpSPL=10&ucodeSPL=115");
+		      "?blSPL=13&teeSPL=00&snpSPL=10&ucodeSPL=115");
 	a = (struct lk_kds_ask){.product = "Turin",
 	    .chip = lk_slice_of(chip, 8),
 	    .has_fmc = true,
 	    .fmc = 1,
 	    .boot_loader = 0,
-	    .tee = 2,
+	    .tee = 12,
 	    .snp = 255,
 	    .microcode = 9};
-	target_is(&a, "/vcek/v1/Turin/a0a5aaafb4b9bec3?fmcSPL=01&blSPL=00&teeSPL=02&snpSPL=255"
+	target_is(&a, "/vcek/v1/Turin/a0a5aaafb4b9bec3?fmcSPL=01&blSPL=00&teeSPL=12&snpSPL=255"
 		      "&ucodeSPL=09");
 	store = LK_BUF(bytes);
 	lk_kds_chain_target("Genoa", &store);
