@@ -87,8 +87,11 @@ enum lk_code lk_probe_machine(struct lk_probe *p, struct lk_err *e)
 {
 	const bool any = p->conf->evidence == LK_EV_AUTO;
 
-	if (p->conf->evidence != LK_EV_VTPM && !(any && access(p->conf->tpm, F_OK) == 0))
-		return snp(p, e);
+	if (p->conf->evidence != LK_EV_VTPM && !(any && access(p->conf->tpm, F_OK) == 0)) {
+		if (snp(p, e) == LK_EABSENT)
+			e->code = LK_ESNP; /* as the run itself calls it */
+		return e->code;
+	}
 	enum lk_code rc = vtpm(p, e);
 	if (rc == LK_EABSENT && any) {
 		struct lk_err none = {0};

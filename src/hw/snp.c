@@ -80,7 +80,8 @@ static enum lk_code open_one(
 
 enum lk_code lk_snp_open(const struct lk_snp_conf *conf, struct lk_snp_dev *out, struct lk_err *e)
 {
-	*out = (struct lk_snp_dev){.fd = -1, .has_vmpl = conf->has_vmpl, .vmpl = conf->vmpl};
+	*out = (struct lk_snp_dev){.fd = -1, .has_vmpl = conf->has_vmpl};
+	out->vmpl = conf->has_vmpl ? conf->vmpl : 0;
 	if (conf->has_vmpl && conf->vmpl > 3)
 		return lk_fail(e, LK_ECONF, "vmpl is %u; 0 to 3 are possible", conf->vmpl);
 	if (conf->source != LK_SNP_AUTO)

@@ -37,6 +37,16 @@ T(vmpl_is_passed_on)
 	EQ_CODE(LK_ECONF, lk_snp_open(&conf, &dev, &err));
 }
 
+/* What stands there when none is wished for is not the device's business. */
+T(no_vmpl_is_vmpl_0)
+{
+	struct lk_snp_conf conf = {.source = LK_SNP_GUEST, .has_vmpl = false, .vmpl = UINT32_MAX};
+	reset();
+	EQ_CODE(LK_OK, lk_snp_open(&conf, &dev, &err));
+	EQ_CODE(LK_OK, ask());
+	EQ_U(m.vmpl, 0);
+}
+
 /* Once without certificates, and the certificates that a failed request left are not used. */
 T(certificates_too_large)
 {
