@@ -7,18 +7,17 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "dial_race.h"
-#include "lk/fmt.h"
+#include "dns.h"
 #include "lk/io.h"
 #include "lk/slice.h"
 
-static socklen_t addr_len(const union lk_addr *a)
+socklen_t lk_addr_len(const union lk_addr *a)
 {
 	return a->sa.sa_family == AF_INET6 ? sizeof(a->v6) : sizeof(a->v4);
 }
 
-/* The C library would also read "0x7f.1" and "2130706433" as addresses. A name whose last label
- * begins with a digit cannot be in the DNS (RFC 3696, section 2). */
+/* No other spelling of an address, as "0x7f.1" or "2130706433", is one here; nor is it a name: one
+ * whose last label begins with a digit cannot be in the DNS (RFC 3696, section 2). */
 static bool is_name(struct lk_slice host)
 {
 	size_t last = 0;
@@ -34,68 +33,36 @@ static bool is_name(struct lk_slice host)
 	return last < host.n && !(host.p[last] >= '0' && host.p[last] <= '9');
 }
 
-/* The first of `family` from `list` on, or NULL. */
-static const struct addrinfo *of_family(const struct addrinfo *list, int family)
+void lk_race_order(struct lk_race *r, const struct lk_addrs *list, uint16_t port)
 {
-	while (list && (list->ai_family != family || list->ai_addrlen > sizeof(union lk_addr)))
-		list = list->ai_next;
-	return list;
-}
-
-static void add(struct lk_race *r, const struct addrinfo **at)
-{
-	const struct addrinfo *a = *at;
-
-	if (!a || r->n == LK_RACE_MAX)
-		return;
-	memcpy(&r->addr[r->n++], a->ai_addr, a->ai_addrlen);
-	*at = of_family(a->ai_next, a->ai_family);
-}
-
-void lk_race_order(struct lk_race *r, const struct addrinfo *list)
-{
-	int first = list->ai_family;
-	const struct addrinfo *a = of_family(list, first);
-	const struct addrinfo *b = of_family(list, first == AF_INET6 ? AF_INET : AF_INET6);
-
 	memset(r, 0, sizeof(*r));
-	while (r->n < LK_RACE_MAX && (a || b)) {
-		add(r, &a);
-		add(r, &b);
+	for (size_t i = 0; i < LK_RACE_MAX; i++) {
+		if (i < list->n6 && r->n < LK_RACE_MAX)
+			r->addr[r->n++].v6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+			    .sin6_port = htons(port),
+			    .sin6_addr = list->v6[i]};
+		if (i < list->n4 && r->n < LK_RACE_MAX)
+			r->addr[r->n++].v4 = (struct sockaddr_in){.sin_family = AF_INET,
+			    .sin_port = htons(port),
+			    .sin_addr = list->v4[i]};
 	}
 }
 
-static enum lk_code resolve(const char *host, uint16_t port, struct lk_race *r, struct lk_err *e)
+static enum lk_code resolve(
+    const char *host, uint16_t port, lk_time deadline, struct lk_race *r, struct lk_err *e)
 {
-	struct addrinfo want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list;
-	char service[6];
+	struct lk_addrs list = {0};
 
-	memset(r, 0, sizeof(*r));
-	if (inet_pton(AF_INET, host, &r->addr[0].v4.sin_addr) == 1) {
-		r->addr[0].v4.sin_family = AF_INET;
-		r->addr[0].v4.sin_port = htons(port);
-		r->n = 1;
+	if (inet_pton(AF_INET, host, &list.v4[0]) == 1) {
+		list.n4 = 1;
+		lk_race_order(r, &list, port);
 		return LK_OK;
 	}
 	if (!is_name(lk_slice_str(host)))
 		return lk_fail(e, LK_EUSAGE, "connect: not a host name");
-	(void)lk_fmt(service, sizeof(service), "%u", port);
-	int rc = getaddrinfo(host, service, &want, &list);
-	if (rc != 0) {
-		int sys = rc == EAI_SYSTEM ? errno : 0;
-		(void)lk_fail(e, LK_ENET, "cannot resolve %s: %s", host,
-		    sys ? strerror(sys) : gai_strerror(rc));
-		e->sys = sys;
-		if (rc == EAI_NONAME)
-			(void)lk_hint(e, "check the name, and that the network's DNS is reachable");
-		return lk_err_retry(e);
-	}
-	lk_race_order(r, list);
-	freeaddrinfo(list);
-	if (r->n == 0) {
-		(void)lk_fail(e, LK_ENET, "cannot resolve %s: no usable address", host);
-		return lk_err_retry(e);
-	}
+	if (lk_dns_resolve(host, deadline, &list, e) != LK_OK)
+		return lk_err_prefix(e, "cannot resolve %s", host);
+	lk_race_order(r, &list, port);
 	return LK_OK;
 }
 
@@ -117,7 +84,7 @@ static void attempt(struct lk_race *r, int *won)
 		return;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, &a->sa, addr_len(a)) == 0) {
+	if (connect(fd, &a->sa, lk_addr_len(a)) == 0) {
 		*won = fd;
 	} else if (errno == EINPROGRESS || errno == EINTR) {
 		r->open[r->n_open++] = (struct pollfd){.fd = fd, .events = POLLOUT};
@@ -195,7 +162,7 @@ enum lk_code lk_dial(const char *host, uint16_t port, lk_time deadline, int *fd,
 	struct lk_race r;
 
 	*fd = -1;
-	enum lk_code c = resolve(host, port, &r, e);
+	enum lk_code c = resolve(host, port, deadline, &r, e);
 	if (c != LK_OK)
 		return c;
 	c = lk_race_run(&r, deadline, fd, e);

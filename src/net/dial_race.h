@@ -2,7 +2,6 @@
 #ifndef LK_NET_DIAL_RACE_H
 #define LK_NET_DIAL_RACE_H
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 
@@ -17,6 +16,12 @@ union lk_addr {
 	struct sockaddr_in6 v6;
 };
 
+struct lk_addrs {
+	size_t n4, n6;
+	struct in_addr v4[LK_RACE_MAX];
+	struct in6_addr v6[LK_RACE_MAX];
+};
+
 struct lk_race {
 	union lk_addr addr[LK_RACE_MAX];
 	size_t n;    /* addresses */
@@ -26,9 +31,9 @@ struct lk_race {
 	int first_err; /* errno of the first that failed */
 };
 
-/* Take the addresses of `list` in its order, but the families by turns, beginning with that of the
- * first. */
-void lk_race_order(struct lk_race *r, const struct addrinfo *list);
+socklen_t lk_addr_len(const union lk_addr *a);
+/* Families by turns, IPv6 first: where that does not work, it mostly fails at once. */
+void lk_race_order(struct lk_race *r, const struct lk_addrs *list, uint16_t port);
 /* The winner's descriptor in *won, or LK_ENET (retry) with the first failure, or LK_ETIME. */
 LK_CHECK enum lk_code lk_race_run(struct lk_race *r, lk_time deadline, int *won, struct lk_err *e);
 
