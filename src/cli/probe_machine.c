@@ -88,19 +88,21 @@ enum lk_code lk_probe_machine(struct lk_probe *p, struct lk_err *e)
 	const bool any = p->conf->evidence == LK_EV_AUTO;
 
 	if (p->conf->evidence != LK_EV_VTPM && !(any && access(p->conf->tpm, F_OK) == 0)) {
-		if (snp(p, e) == LK_EABSENT)
-			e->code = LK_ESNP; /* as the run itself calls it */
-		return e->code;
+		enum lk_code rc = snp(p, e);
+		/* as the run itself calls it */
+		return rc == LK_EABSENT ? (e->code = LK_ESNP) : rc;
 	}
 	enum lk_code rc = vtpm(p, e);
 	if (rc == LK_EABSENT && any) {
-		struct lk_err none = {0};
+		struct lk_err other = {0};
+		enum lk_code snp_rc = snp(p, &other);
 
-		rc = snp(p, &none);
-		if (rc != LK_EABSENT)
-			*e = none;
+		if (snp_rc == LK_EABSENT)
+			return rc;
+		*e = other;
+		return snp_rc;
 	}
-	return e->code;
+	return rc;
 }
 
 static enum lk_code chain_of(struct lk_probe *p, struct lk_snp_certs *out, struct lk_err *e)

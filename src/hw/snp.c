@@ -87,8 +87,10 @@ enum lk_code lk_snp_open(const struct lk_snp_conf *conf, struct lk_snp_dev *out,
 	if (conf->source != LK_SNP_AUTO)
 		return open_one(out, conf->source, conf->path, e);
 	enum lk_code rc = open_one(out, LK_SNP_TSM, NULL, e);
-	if (rc == LK_EABSENT)
+	if (rc == LK_EABSENT) {
+		memset(e, 0, sizeof(*e)); /* no failure, as long as the other is there */
 		rc = open_one(out, LK_SNP_GUEST, NULL, e);
+	}
 	if (rc != LK_EABSENT)
 		return rc;
 	(void)lk_fail(e, LK_EABSENT, "this machine has neither %s nor an SNP provider in %s",
@@ -195,5 +197,6 @@ enum lk_code lk_snp_get(struct lk_snp_dev *d, const uint8_t report_data[static 6
 		    lk_left(deadline) < LK_SNP_PAUSE_MS)
 			return e->code;
 		lk_log(LK_LOG_DEBUG, "%s; asking again", e->msg);
+		memset(e, 0, sizeof(*e));
 	}
 }

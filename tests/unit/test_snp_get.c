@@ -98,6 +98,7 @@ T(throttled_once)
 	m.exitinfo2[0] = UINT64_C(2) << 32;
 	EQ_CODE(LK_OK, open_it(LK_SNP_GUEST));
 	EQ_CODE(LK_OK, ask());
+	EQ_CODE(LK_OK, err.code); /* what was overcome is no failure */
 	EQ_CODE(LK_OK, ask());
 	EQ_U(m.requests, 3);
 	EQ_U(m.sleeps, 2); /* the second call of the program waits as well */
@@ -322,6 +323,7 @@ T(auto_goes_on_only_when_it_is_absent)
 		reset();
 		m.mkdir_err = absent[i];
 		EQ_CODE(LK_OK, open_it(LK_SNP_AUTO));
+		EQ_CODE(LK_OK, err.code);
 		EQ_U(dev.source, LK_SNP_GUEST);
 		tidy();
 	}
