@@ -115,6 +115,8 @@ static const struct rule attest_bad[] = {
     {"outdated", TOO_OLD, false},
     {"tcb", CHAIN, false},
     {"vcek", CHAIN, false},
+    {"report signature", CHAIN, false},
+    {"report's signature", CHAIN, false},
     {"", EVIDENCE, false},
 };
 
