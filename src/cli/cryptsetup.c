@@ -14,6 +14,7 @@
 #include "lk/log.h"
 
 #define MESSAGE_MAX 512
+#define CS_NO_SLOT  2 /* exit status */
 
 struct child {
 	pid_t pid;
@@ -175,7 +176,7 @@ static const char *status_meaning(int status)
 	switch (status) {
 	case 1:
 		return "wrong parameters, or not a LUKS2 device";
-	case 2:
+	case CS_NO_SLOT:
 		return "no key slot opens with this key";
 	case 3:
 		return "out of memory";
@@ -202,9 +203,14 @@ LK_CHECK static enum lk_code verdict(
 	if (WIFSIGNALED(status))
 		return lk_fail(
 		    e, LK_ELUKS, "cryptsetup %s: killed by signal %d", verb, WTERMSIG(status));
-	return lk_fail(e, LK_ELUKS, "cryptsetup %s: %s (exit %d)%s%.*s", verb,
+	(void)lk_fail(e, LK_ELUKS, "cryptsetup %s: %s (exit %d)%s%.*s", verb,
 	    status_meaning(WEXITSTATUS(status)), WEXITSTATUS(status), clean.n > 0 ? ": " : "",
 	    (int)clean.n, (const char *)clean.p);
+	if (WEXITSTATUS(status) == CS_NO_SLOT && lk_slice_eq_str(lk_slice_str(verb), "open"))
+		return lk_hint(e,
+		    "use the passphrase and bind the volume again; with kind compat, the vault may "
+		    "now encode the private exponent of the same key in another way");
+	return e->code;
 }
 
 enum lk_code lk_cs_run(const struct lk_cs_call *call, struct lk_err *e)
@@ -245,7 +251,7 @@ LK_CHECK static enum lk_code open_slot(const char *program, const char *device, 
 	if (name == NULL)
 		argv[11] = "--test-passphrase";
 	lk_fmt(number, sizeof(number), "%u", (unsigned)slot);
-	return lk_cs_run(&call, e);
+	return lk_cs_run(&call, e) == LK_OK ? LK_OK : lk_err_prefix(e, "key slot %s", number);
 }
 
 enum lk_code lk_cs_open(const char *program, const char *device, const char *name, uint32_t slot,

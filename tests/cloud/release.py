@@ -18,14 +18,16 @@ Tamper faults (endpoints vault and hsm):
   kid           another key's kid;   kty: another kty
   public-half   another key's public half beside the right private key
   other-key     another key of the same kind altogether, consistent in itself
+  exponent      the same RSA key with another private exponent, as good as the first
   kek           wrapped to another KEK
   no-key-hsm, no-value, html (200 with a page of a captive portal)
 """
 
 import hashlib
+import math
 import os
 
-from cryptography.hazmat.primitives import hashes, keywrap
+from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 import jose
@@ -38,7 +40,8 @@ DEFAULT_ENC = "CKM_RSA_AES_KEY_WRAP"
 KEK_BITS = (2048, 3072, 4096)
 TAMPERS = ("flip", "flip-kek", "short", "truncated-jws", "jws-payload", "jws-key", "jws-alg-none",
            "x5c-host", "x5c-ca", "x5c-expired", "no-x5c", "nonce", "no-nonce", "enc", "enc-lie",
-           "kid", "kty", "public-half", "other-key", "kek", "no-key-hsm", "no-value", "html")
+           "kid", "kty", "public-half", "other-key", "exponent", "kek", "no-key-hsm", "no-value",
+           "html")
 
 
 def kwp(kek, data):
@@ -82,6 +85,16 @@ def other_material(store, label):
     """Another private key of the same kind."""
     kind = label.split("-")[0]
     return store.material.make(kind)
+
+
+def other_exponent(der):
+    """PKCS#8 of the same RSA key with d + lambda(n), or without it: as good an exponent."""
+    n = serialization.load_der_private_key(der, None).private_numbers()
+    step = (n.p - 1) * (n.q - 1) // math.gcd(n.p - 1, n.q - 1)
+    d = n.d + step if n.d < step else n.d % step
+    key = rsa.RSAPrivateNumbers(n.p, n.q, d, n.dmp1, n.dmq1, n.iqmp, n.public_numbers).private_key()
+    return key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
+                             serialization.NoEncryption())
 
 
 def public_members(store, service, label, kty):
@@ -173,7 +186,10 @@ def build(world, service, key, version, kek, request, struck):
         request.pop("nonce", None)
     if "kek" in struck:
         kek_public = rsa.generate_private_key(65537, kek_public.key_size).public_key()
-    blob = wrap(kek_public, enc, store.material.export(label))
+    data = store.material.export(label)
+    if "exponent" in struck and key["kind"] == "RSA":
+        data = other_exponent(data)
+    blob = wrap(kek_public, enc, data)
     blob = spoil_ciphertext(blob, kek_public.key_size // 8, struck)
     head = {"kid": kek_kid, "alg": "dir", "enc": request["enc"]}
     sealed = {"schema_version": "1.0", "header": head, "ciphertext": jose.b64u(blob)}
