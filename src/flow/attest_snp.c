@@ -164,7 +164,7 @@ static enum lk_code from_thim(struct lk_run *r, struct lk_err *e)
 
 		if (rc == LK_OK)
 			rc = fitting(r, LK_CERTS_THIM, none, e);
-		if (rc == LK_OK || rc != LK_EATTEST || i == THIM_TRIES)
+		if (rc != LK_EATTEST || i == THIM_TRIES)
 			return rc;
 		lk_run_forgive(e, LK_LOG_INFO, "asking again");
 	}
@@ -179,10 +179,8 @@ static enum lk_code get_certs(struct lk_run *r, struct lk_err *e)
 		lk_run_forgive(e, LK_LOG_INFO, "asking AMD");
 		rc = fitting(r, LK_CERTS_KDS, none, e);
 	}
-	if (rc != LK_OK)
-		return lk_err_prefix(e, "certificates");
 	r->h->snp.maa.certs_pem = r->certs.pem;
-	return LK_OK;
+	return rc;
 }
 
 /* ---- the attestation service */

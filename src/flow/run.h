@@ -9,8 +9,7 @@
 #define LK_RUN_PAGE  4096
 #define LK_RUN_PEERS 4 /* LK_PEER_IMDS, LK_PEER_MAA, LK_PEER_VAULT, LK_PEER_KDS */
 
-#define LK_RUNTIME_MAX 2048 /* a JWK of RSA-4096 has about 900 bytes */
-#define LK_CONTEXT_MAX ((size_t)32 * 1024)
+#define LK_HOST_FILE_MAX (LK_ENDORSEMENTS_MAX / 3 * 4 + 64) /* base64 */
 
 /* The SNP path: the wrapping key, and the evidence over it. */
 struct lk_snp_proof {
@@ -20,7 +19,8 @@ struct lk_snp_proof {
 	uint8_t runtime[LK_RUNTIME_MAX];
 	struct lk_snp_raw raw;
 	struct lk_snp report; /* points into raw */
-	uint8_t init_data[LK_CONTEXT_MAX], endorsements[LK_CONTEXT_MAX], file[LK_CONTEXT_MAX];
+	uint8_t init_data[LK_INIT_DATA_MAX], endorsements[LK_ENDORSEMENTS_MAX];
+	uint8_t file[LK_HOST_FILE_MAX];
 	struct lk_maa_snp maa; /* points into the above */
 };
 
