@@ -80,7 +80,7 @@ static enum lk_code unknown(const struct lk_snp *r, struct lk_err *e)
 
 	lk_hex_encode(lk_slice_sub(r->chip_id, 0, 8), &b);
 	(void)lk_fail(e, LK_EATTEST,
-	    "AMD knows no %s processor %.*s... with TCB %016llx (HTTP 404)",
+	    "no %s processor %.*s... with TCB %016llx is known there (HTTP 404)",
 	    lk_snp_gen_name(r->gen), (int)b.n, (const char *)b.p,
 	    (unsigned long long)r->reported_tcb);
 	e->http = 404;
