@@ -76,8 +76,8 @@ const char *lk_code_name(enum lk_code code);
 #define LK_BUG_ON(cond)                                                                            \
 	do {                                                                                       \
 		if (cond)                                                                          \
-			lk_bug(__FILE__, __LINE__, #cond);                                         \
+			lk_bug(__FILE__, __LINE__);                                                \
 	} while (0)
-_Noreturn void lk_bug(const char *file, int line, const char *what);
+_Noreturn void lk_bug(const char *file, int line);
 
 #endif

@@ -35,6 +35,8 @@ bool lk_slice_ieq_str(struct lk_slice a, const char *s); /* ASCII case folded */
 bool lk_slice_starts(struct lk_slice a, struct lk_slice prefix);
 bool lk_slice_ends(struct lk_slice a, struct lk_slice suffix);
 bool lk_slice_find(struct lk_slice a, uint8_t byte, size_t *at);
+/* Where the first `part` begins; it is not empty. */
+bool lk_slice_search(struct lk_slice a, struct lk_slice part, size_t *at);
 /* The part [from, from + n), clipped to a. */
 struct lk_slice lk_slice_sub(struct lk_slice a, size_t from, size_t n);
 /* Take n bytes off the front; false (and *out empty, *a unchanged) when there are fewer. */

@@ -28,7 +28,7 @@ static void close_from(unsigned first)
 	if (syscall(SYS_close_range, first, ~0u, 0u) == 0)
 		return;
 #endif
-	(void)getrlimit(RLIMIT_NOFILE, &lim);
+	(void)prlimit(0, RLIMIT_NOFILE, NULL, &lim);
 	for (unsigned i = first; i < lim.rlim_cur && i < 65536; i++)
 		(void)close((int)i);
 }

@@ -5,7 +5,7 @@
 musl_libc := $(B)/lib/libc.a
 musl_work := $(B)/obj/musl
 # No automatic initialisation and no wiped registers: it is not our code that holds secrets there.
-musl_codegen := -Os -fPIE -ffunction-sections -fdata-sections -fno-common -fstack-protector-strong \
+musl_codegen := -Oz -fPIE -ffunction-sections -fdata-sections -fno-common -fstack-protector-strong \
 	-fstack-clash-protection -fno-asynchronous-unwind-tables -fno-unwind-tables -fcf-protection=none
 
 # All in the work folder, by relative names: their Makefile knows no blanks, and no path gets in.

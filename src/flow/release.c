@@ -52,6 +52,13 @@ static enum lk_code ask_vault(struct lk_run *r, struct lk_released *got, struct 
 	}
 }
 
+static bool says(const struct lk_err *e, struct lk_slice what)
+{
+	size_t at;
+
+	return lk_slice_search(lk_slice_str(e->msg), what, &at);
+}
+
 /* The vault does not say which claim its policy missed: show ours. They are too many for one line
  * of the kernel's log, so the first of them go into the error and all of them into a line of their
  * own. */
@@ -62,7 +69,7 @@ static enum lk_code show_claims(const struct lk_run *r, struct lk_err *e)
 			some = lk_slice_sub(all, 0, CLAIMS_MAX);
 
 	if (e->code != LK_EDENIED || e->http != 403 ||
-	    (!strstr(e->msg, "key release policy") && !strstr(e->msg, "cannot be verified")))
+	    (!says(e, LK_S("key release policy")) && !says(e, LK_S("cannot be verified"))))
 		return e->code;
 	lk_log(
 	    LK_LOG_ERR, "claims of our token, to compare with the policy: %s", r->claims.summary);

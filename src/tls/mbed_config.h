@@ -34,6 +34,7 @@
 /* No table look-ups, whose timing tells about the key. Every processor with SEV-SNP has the
  * instructions; lk_crypto_start() says so where they are missing. */
 #define MBEDTLS_AES_USE_HARDWARE_ONLY
+#define MBEDTLS_AES_ROM_TABLES /* so none are computed at the start either */
 #endif
 #define MBEDTLS_GCM_C
 #define MBEDTLS_CIPHER_C

@@ -7,33 +7,17 @@
 
 static uint8_t base64[(LK_PEM_DER_MAX + 2) / 3 * 4];
 
-/* Where the marker starts; false if it is not there. */
-static bool find(struct lk_slice text, struct lk_slice marker, size_t *at)
-{
-	size_t off = 0;
-	size_t dash;
-	while (lk_slice_find(lk_slice_sub(text, off, text.n), '-', &dash)) {
-		off += dash;
-		if (lk_slice_starts(lk_slice_sub(text, off, text.n), marker)) {
-			*at = off;
-			return true;
-		}
-		off++;
-	}
-	return false;
-}
-
 enum lk_pem lk_pem_next(struct lk_slice *text, struct lk_buf *der)
 {
 	size_t at;
 	struct lk_buf b = LK_BUF(base64);
 	struct lk_err ignored;
-	if (!find(*text, BEGIN, &at)) {
+	if (!lk_slice_search(*text, BEGIN, &at)) {
 		*text = lk_slice_sub(*text, text->n, 0);
 		return LK_PEM_END;
 	}
 	*text = lk_slice_sub(*text, at + BEGIN.n, text->n);
-	if (!find(*text, END, &at))
+	if (!lk_slice_search(*text, END, &at))
 		return LK_PEM_BAD;
 	struct lk_slice body = lk_slice_sub(*text, 0, at);
 	*text = lk_slice_sub(*text, at + END.n, text->n);

@@ -148,11 +148,11 @@ const char *lk_code_name(enum lk_code code)
 	return (size_t)code < CODES ? codes[code].name : "unknown";
 }
 
-_Noreturn void lk_bug(const char *file, int line, const char *what)
+_Noreturn void lk_bug(const char *file, int line)
 {
-	char text[300];
+	char text[100];
 
-	(void)lk_fmt(text, sizeof(text), "latchkey: bug at %s:%d: %s\n", file, line, what);
+	(void)lk_fmt(text, sizeof(text), "latchkey: bug at %s:%d\n", file, line);
 	if (write(STDERR_FILENO, text, strlen(text)) < 0)
 		abort();
 	abort();

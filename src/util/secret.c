@@ -80,6 +80,6 @@ void lk_secret_lock_process(bool *locked)
 		ok = mlockall(MCL_CURRENT | MCL_FUTURE);
 	*locked = ok == 0;
 	protect_constants();
-	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prlimit(0, RLIMIT_CORE, &none, NULL);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

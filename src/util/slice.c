@@ -66,6 +66,22 @@ bool lk_slice_find(struct lk_slice a, uint8_t byte, size_t *at)
 	return true;
 }
 
+bool lk_slice_search(struct lk_slice a, struct lk_slice part, size_t *at)
+{
+	size_t off = 0, next;
+
+	LK_BUG_ON(part.n == 0);
+	while (lk_slice_find(lk_slice_sub(a, off, a.n), part.p[0], &next)) {
+		off += next;
+		if (lk_slice_starts(lk_slice_sub(a, off, a.n), part)) {
+			*at = off;
+			return true;
+		}
+		off++;
+	}
+	return false;
+}
+
 struct lk_slice lk_slice_sub(struct lk_slice a, size_t from, size_t n)
 {
 	LK_BUG_ON(a.n > 0 && !a.p);

@@ -142,7 +142,7 @@ T(bugs_end_the_process)
 {
 	struct lk_err e = {.code = LK_OK};
 
-	DIES(lk_bug("x.c", 1, "impossible"));
+	DIES(lk_bug("x.c", 1));
 	DIES(lk_fail(&e, LK_OK, "a failure that is none"));
 	DIES(lk_fail(&e, (enum lk_code)(LK_EBUG + 1), "no such code"));
 	LK_BUG_ON(e.code != LK_OK);

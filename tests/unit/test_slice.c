@@ -39,6 +39,13 @@ T(parts)
 	EQ_U(at, 2);
 	OK(!lk_slice_find(s, 'x', &at));
 	OK(!lk_slice_find((struct lk_slice){NULL, 0}, 0, &at));
+	OK(lk_slice_search(LK_S("aababc"), LK_S("abc"), &at));
+	EQ_U(at, 3);
+	OK(lk_slice_search(LK_S("abc"), LK_S("abc"), &at));
+	EQ_U(at, 0);
+	OK(!lk_slice_search(LK_S("ababab"), LK_S("abc"), &at));
+	OK(!lk_slice_search(LK_S("ab"), LK_S("abc"), &at));
+	OK(!lk_slice_search((struct lk_slice){NULL, 0}, LK_S("a"), &at));
 	OK(is(lk_slice_sub(s, 1, 3), "ell"));
 	OK(is(lk_slice_sub(s, 3, 99), "lo"));
 	OK(is(lk_slice_sub(s, 3, SIZE_MAX), "lo"));
