@@ -98,7 +98,7 @@ ready:
 # What does not build fails its own suite, and the rest still runs.
 check: ready
 	@$(SUB) -k programs unit asan build/musl/emulated-sev || true
-	@$(SUITES) lint self unit asan cloud boot
+	@$(SUITES) lint self unit asan cloud boot snp
 check-unit: ready
 	@$(SUB) -k programs unit || true
 	@$(SUITES) unit
