@@ -244,6 +244,12 @@ def settings(t, env, tsm):
         t.ok(of.name == product and all(blob in table for blob in chain.values()),
              "tsm: a host of another product, %s, version %d" % (product, got.version))
     env.ctl.reset()
+    tsm.stale = 1
+    host = tsm.host
+    old, new = report()[0], report()[0]
+    snp.verify_report(old, host.vcek(host.old_tcb)[1] + host.chain_pem, host.trusted())
+    t.equal([snp.Report(r).reported_tcb for r in (old, new)], [host.old_tcb, host.tcb],
+            "tsm: a report of older firmware, once")
     for kind in certtable.KINDS:
         tsm.table = kind
         table = report()[1]

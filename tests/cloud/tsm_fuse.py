@@ -13,6 +13,7 @@ What a test may set (attributes; NAME=VALUE in the command):
   report       changes to the report, as snp.build takes them (policy, version, measurement, ..)
   floor        privlevel_floor: the VMPL that the guest runs at;  has_floor: an older kernel has none
   provider     name, None: none is registered
+  stale        so many of the next reports are of older firmware (as of a guest that was just moved)
 and `fault(at, ...)`, below.  `log` has what was done, `requests` how often the firmware was asked,
 `left()` names the directories that nobody removed.  After an error that costs the real guest its
 message key (VMPCK) every further request is ENOTTY, until `reboot()`.
@@ -186,7 +187,7 @@ class Tsm:
         """Settings, faults and log as at the start; directories stay."""
         with self.lock:
             self.table, self.report, self.provider = "right", {}, "sev_guest"
-            self.floor, self.has_floor = 0, True
+            self.floor, self.has_floor, self.stale = 0, True, 0
             self.faults, self.log, self.requests, self.wiped = [], [], 0, False
 
     def reboot(self):
@@ -274,6 +275,9 @@ class Tsm:
         if "other-data" in spoils:
             data = data[:63] + bytes([data[63] ^ 1])
         options = dict({"vmpl": max(request.level, self.floor)}, **self.report)
+        if self.stale > 0:
+            self.stale, old = self.stale - 1, self.host.old_tcb
+            options.update(tcb=old, key=self.host.vcek(old)[0])
         report = snp.build(self.host, data, **options)
         if "signature" in spoils:
             report = report[:0x2A0] + bytes([report[0x2A0] ^ 1]) + report[0x2A1:]
