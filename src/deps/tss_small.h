@@ -1,5 +1,4 @@
-/* tss_small.h - put before tpm2-tss' sysapi_util.c: its table of all commands in a third of the size.
- */
+/* tss_small.h - put before tpm2-tss' sysapi_util.c: its table of all commands, a third as large. */
 #ifndef LK_TSS_SMALL_H
 #define LK_TSS_SMALL_H
 

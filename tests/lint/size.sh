@@ -2,8 +2,10 @@
 # size.sh [PROGRAM]: sections and sizes; fails above the limit for the stripped program.
 set -eu
 prog=${1:-build/latchkey}
-limit=$((${LIMIT_KIB:-320} * 1024))
-aim=$((300 * 1024))
+# 300 KiB is what the vTPM's path alone takes, 34 KiB more the SNP path: its devices, a key made in
+# the guest, a second request, AMD's certificates and their check.
+limit=$((${LIMIT_KIB:-344} * 1024))
+aim=$((320 * 1024))
 show() {
 	size -A -d "$1" | awk -v f="$1" -v total="$(stat -c %s "$1")" '
 		NR > 2 && $2 + 0 > 0 && $1 != "Total" { printf "  %-14s %8d\n", $1, $2 }
