@@ -54,6 +54,7 @@ class Boot:
     refuse   patterns that end the boot as failed at once
     typed    (pattern, text) pairs: text and a newline are typed when the pattern appears, in order, once each
     tpm      the state folder of a swtpm, or None for a machine without a TPM; the boot changes its contents
+    nic      a network card in QEMU's user network; a list is QEMU's arguments for another one; False for none
     """
 
     def __init__(self, kernel, initrd, disk, log, tpm=None, append="", network=True, nic=True,
@@ -92,8 +93,10 @@ class Boot:
                 "-serial", "stdio", "-no-reboot",
                 "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk,
                 "-kernel", self.kernel, "-initrd", self.initrd, "-append", self.append]
-        if self.nic:
+        if self.nic is True:
             argv += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
+        elif self.nic:
+            argv += self.nic
         if control:
             argv += ["-chardev", "socket,id=tpmsock,path=" + control,
                      "-tpmdev", "emulator,id=tpm,chardev=tpmsock", "-device", "tpm-crb,tpmdev=tpm"]
