@@ -1,5 +1,6 @@
 """Cases for guests that have their SNP report themselves: the programs against tsm_fuse.py."""
 
+import atexit
 import functools
 import os
 
@@ -19,6 +20,7 @@ def tsm_case(function):
             raise e2e.Skip("this machine has no /dev/fuse")
         if not _MOUNTED:
             _MOUNTED.append(tsm_fuse.Tsm(STATE))
+            atexit.register(_MOUNTED[0].close)
         tsm = _MOUNTED[0]
         tsm.reset()
         function(b, tsm)
