@@ -13,6 +13,8 @@ LK_CHECK enum lk_code lk_read_some(
     int fd, void *p, size_t cap, lk_time deadline, size_t *got, struct lk_err *e);
 /* To the end of file, at most what fits into out; more: LK_ELIMIT. */
 LK_CHECK enum lk_code lk_read_all(int fd, struct lk_buf *out, lk_time deadline, struct lk_err *e);
+/* SIGPIPE of this process: ignored, or deadly again before another program takes its place. */
+void lk_sigpipe(bool deadly);
 /* Sockets are written with MSG_NOSIGNAL; a pipe's SIGPIPE must be ignored by the program. */
 LK_CHECK enum lk_code lk_write_full(
     int fd, const void *p, size_t n, lk_time deadline, struct lk_err *e);

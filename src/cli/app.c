@@ -2,7 +2,6 @@
 #include "app.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -118,7 +117,7 @@ int lk_app_main(const char *program, const char *about, const struct lk_verb *ve
 	bool locked = false;
 
 	fill_standard_fds();
-	signal(SIGPIPE, SIG_IGN);
+	lk_sigpipe(false);
 	umask(077);
 	lk_opts_defaults(&args);
 	lk_os_release(&args.conf);

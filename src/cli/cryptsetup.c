@@ -92,7 +92,7 @@ _Noreturn static void child_exec(
 	for (size_t i = 0; call->argv[i] != NULL && n < 23; i++)
 		argv[n++] = call->argv[i];
 	argv[n] = NULL;
-	signal(SIGPIPE, SIG_DFL);
+	lk_sigpipe(true);
 	execve(program, (char *const *)(uintptr_t)argv, env);
 	_exit(127);
 }
@@ -110,7 +110,7 @@ LK_CHECK static enum lk_code start(
 		(void)lk_fail_sys(e, errno, "cryptsetup: cannot make a pipe");
 		goto fail;
 	}
-	c->pid = fork();
+	c->pid = _Fork();
 	if (c->pid < 0) {
 		(void)lk_fail_sys(e, errno, "cryptsetup: cannot start a process");
 		goto fail;

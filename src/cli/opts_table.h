@@ -4,7 +4,7 @@
 
 #include "lk/opts.h"
 
-enum lk_opt_kind {
+enum __attribute__((packed)) lk_opt_kind {
 	LK_OPT_WORD, /* printable ASCII without blanks */
 	LK_OPT_PATH, /* absolute path */
 	LK_OPT_NAME, /* volume name */
@@ -33,8 +33,8 @@ struct lk_opt {
 	const char *name;
 	const char *value; /* placeholder of the value, NULL: takes none */
 	enum lk_opt_kind kind;
-	unsigned flags;
-	size_t offset, size; /* within struct lk_args */
+	uint8_t flags;
+	uint16_t offset, size; /* within struct lk_args */
 	const char *help;
 };
 

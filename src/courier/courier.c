@@ -57,7 +57,8 @@ enum lk_code lk_courier_start(
 	out->fd = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		return lk_fail_sys(e, errno, "socketpair");
-	pid_t pid = fork();
+	/* there are no threads, and no handlers of pthread_atfork() */
+	pid_t pid = _Fork();
 	if (pid == 0)
 		child(conf, pair[1], keeper);
 	int err = errno;

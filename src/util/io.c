@@ -4,8 +4,20 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdint.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* The C library's signal() would bring in all of its signal handling. The kernel's structure: the
+ * handler, flags, how to return from a handler, and the mask. */
+void lk_sigpipe(bool deadly)
+{
+	const uint64_t action[4] = {(uintptr_t)(deadly ? SIG_DFL : SIG_IGN)};
+
+	(void)syscall(SYS_rt_sigaction, SIGPIPE, action, NULL, sizeof(action[3]));
+}
 
 #define PIPE_PAGE 4096 /* a pipe that polls writable takes this much at once (pipe(7)) */
 

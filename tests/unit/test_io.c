@@ -238,6 +238,19 @@ T(a_peer_that_went_away)
 	lk_close(&s[1]);
 }
 
+T(a_closed_pipe_is_an_error_or_the_end)
+{
+	int p[2];
+
+	NEED(pipe(p) == 0);
+	lk_close(&p[0]);
+	lk_sigpipe(false);
+	EQ_CODE(LK_ENET, lk_write_full(p[1], "x", 1, lk_deadline_in(1000), &e));
+	EQ_I(e.sys, EPIPE);
+	DIES((lk_sigpipe(true), write(p[1], "x", 1)));
+	lk_close(&p[1]);
+}
+
 static const char *in_dir(const char *name)
 {
 	if (dir[sizeof(dir) - 2] == 'X')
