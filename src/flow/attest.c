@@ -37,7 +37,7 @@ static enum lk_code attest_once(struct lk_run *r, bool fresh, struct lk_err *e)
 			rc = lk_run_no_hcl(r, e);
 	}
 	if (rc == LK_OK && r->snp)
-		rc = lk_run_attest_snp(r, e);
+		rc = lk_run_attest_snp(r, fresh, e);
 	const lk_time from = lk_now();
 	if (rc == LK_OK)
 		rc = check_token(r, e);

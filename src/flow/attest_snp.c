@@ -170,14 +170,19 @@ static enum lk_code from_thim(struct lk_run *r, struct lk_err *e)
 	}
 }
 
-static enum lk_code get_certs(struct lk_run *r, struct lk_err *e)
+/* fresh: what the host handed over may be what was refused, so the others are asked first. */
+static enum lk_code get_certs(struct lk_run *r, bool fresh, struct lk_err *e)
 {
 	const struct lk_slice none = {NULL, 0};
-	enum lk_code rc = from_host(r) ? LK_OK : from_thim(r, e);
+	enum lk_code rc = !fresh && from_host(r) ? LK_OK : from_thim(r, e);
 
 	if (rc != LK_OK && r->conf->kds && rc != LK_ESNP) {
 		lk_run_forgive(e, LK_LOG_INFO, "asking AMD");
 		rc = fitting(r, LK_CERTS_KDS, none, e);
+	}
+	if (rc != LK_OK && rc != LK_ESNP && fresh && from_host(r)) {
+		lk_run_forgive(e, LK_LOG_INFO, "staying with the host's certificates");
+		rc = LK_OK;
 	}
 	r->h->snp.maa.certs_pem = r->certs.pem;
 	return rc;
@@ -211,7 +216,7 @@ static enum lk_code exchange(struct lk_run *r, struct lk_err *e)
 	}
 }
 
-enum lk_code lk_run_attest_snp(struct lk_run *r, struct lk_err *e)
+enum lk_code lk_run_attest_snp(struct lk_run *r, bool fresh, struct lk_err *e)
 {
 	enum lk_code rc = make_key(r, e);
 
@@ -223,6 +228,6 @@ enum lk_code lk_run_attest_snp(struct lk_run *r, struct lk_err *e)
 	if (rc != LK_OK)
 		return rc;
 	read_endorsements(r);
-	rc = get_certs(r, e);
+	rc = get_certs(r, fresh, e);
 	return rc == LK_OK ? exchange(r, e) : rc;
 }

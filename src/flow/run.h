@@ -93,7 +93,7 @@ LK_CHECK enum lk_code lk_run_no_hcl(struct lk_run *r, struct lk_err *e);
 /* One attestation, up to a token in r->jwt that was not looked at yet. fresh: nothing of an earlier
  * attempt is used again. LK_EABSENT from the first: no HCL report. */
 LK_CHECK enum lk_code lk_run_attest_vtpm(struct lk_run *r, bool fresh, struct lk_err *e);
-LK_CHECK enum lk_code lk_run_attest_snp(struct lk_run *r, struct lk_err *e);
+LK_CHECK enum lk_code lk_run_attest_snp(struct lk_run *r, bool fresh, struct lk_err *e);
 
 /* The one buffer that frames are built in and received into; the next use ends the last. */
 struct lk_buf lk_run_frame(struct lk_run *r);
