@@ -115,18 +115,25 @@ const struct lk_opt *lk_opt_find(struct lk_slice name, size_t *index)
 	return NULL;
 }
 
-/* Options of one verb, beside the table. */
+/* Options of single verbs, beside the table. */
 static struct {
 	const struct lk_own_opt *row;
 	size_t n;
 	uint8_t *to;
-} own;
+} own[LK_OWN_MAX];
+static size_t owns;
 
 void lk_opts_more(const struct lk_own_opt *row, size_t n, void *to)
 {
-	own.row = row;
-	own.n = n;
-	own.to = to;
+	if (row == NULL) {
+		owns = 0;
+		return;
+	}
+	LK_BUG_ON(owns == LK_OWN_MAX);
+	own[owns].row = row;
+	own[owns].n = n;
+	own[owns].to = to;
+	owns++;
 }
 
 /* One option as either table has it. */
@@ -134,6 +141,7 @@ struct found {
 	const char *name, *placeholder; /* NULL: takes no value */
 	const struct lk_opt *o;         /* NULL: a verb's own */
 	const struct lk_own_opt *mine;
+	uint8_t *to; /* of mine */
 	size_t index;
 };
 
@@ -147,11 +155,16 @@ static bool find(struct lk_slice name, struct found *out)
 		    .name = o->name, .placeholder = o->value, .o = o, .index = index};
 		return true;
 	}
-	for (size_t i = 0; i < own.n; i++)
-		if (lk_slice_eq_str(name, own.row[i].name)) {
-			*out = (struct found){.name = own.row[i].name,
-			    .placeholder = own.row[i].value,
-			    .mine = &own.row[i]};
+	for (size_t i = 0; i < owns; i++)
+		for (size_t j = 0; j < own[i].n; j++) {
+			const struct lk_own_opt *mine = &own[i].row[j];
+
+			if (!lk_slice_eq_str(name, mine->name))
+				continue;
+			*out = (struct found){.name = mine->name,
+			    .placeholder = mine->value,
+			    .mine = mine,
+			    .to = own[i].to};
 			return true;
 		}
 	return false;
@@ -160,7 +173,7 @@ static bool find(struct lk_slice name, struct found *out)
 LK_CHECK static enum lk_code store(
     const struct found *f, struct lk_slice value, struct lk_args *out, struct lk_err *e)
 {
-	uint8_t *to = f->o != NULL ? (uint8_t *)out + f->o->offset : own.to + f->mine->offset;
+	uint8_t *to = f->o != NULL ? (uint8_t *)out + f->o->offset : f->to + f->mine->offset;
 	enum lk_code rc = LK_OK;
 
 	if (f->placeholder == NULL)
@@ -266,6 +279,7 @@ void lk_opts_help(bool ctl, struct lk_buf *out)
 	help_rows(ctl, LK_OPT_FILE, out);
 	lk_buf_str(out, "\noptions of the command line alone:\n");
 	help_rows(ctl, 0, out);
-	for (size_t i = 0; i < own.n; i++)
-		help_line(own.row[i].name, own.row[i].value, own.row[i].help, out);
+	for (size_t i = 0; i < owns; i++)
+		for (size_t j = 0; j < own[i].n; j++)
+			help_line(own[i].row[j].name, own[i].row[j].value, own[i].row[j].help, out);
 }

@@ -60,7 +60,8 @@ struct lk_own_opt {
 };
 
 /* Look these up after the table's, and list them in the help; `to` is where they go. Call before
- * the command line is read. */
+ * the command line is read, up to LK_OWN_MAX times; with NULL all are forgotten. */
+#define LK_OWN_MAX 4
 void lk_opts_more(const struct lk_own_opt *row, size_t n, void *to);
 
 #endif
