@@ -7,12 +7,15 @@ static const struct lk_verb verbs[] = {
 	lk_verb_enroll},
     {"list", "DEVICE", "the bindings in a LUKS2 header", lk_verb_list},
     {"policy", "", "write a release policy, or work out a launch measurement", lk_verb_policy},
+    {"image-check", "[IMAGE]", "is all that the next boot needs inside the initramfs?",
+	lk_verb_image_check},
     {"version", "", "the version", lk_verb_version},
 };
 
 int main(int argc, char *argv[])
 {
 	lk_policy_options();
+	lk_image_options();
 	return lk_app_main("latchkeyctl",
 	    "latchkeyctl binds LUKS2 volumes to a key that remote attestation releases.", verbs,
 	    sizeof(verbs) / sizeof(verbs[0]), argc, argv);

@@ -1,0 +1,267 @@
+/* From a file to its archives, compressed or not; and programs. */
+#include "t.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include "ctl/image_check.h"
+#include "image_rig.h"
+#include "lk/io.h"
+
+static struct rig r;
+static struct lk_image *img;
+static struct lk_image_facts facts;
+static struct lk_file f;
+static struct lk_err e;
+
+static enum lk_code load(struct lk_slice in)
+{
+	memset(&e, 0, sizeof(e));
+	if (lk_image_new(&img, &e) != LK_OK)
+		return e.code;
+	return lk_image_read(in, lk_deadline_in(60000), img, &facts, &e);
+}
+
+static void begin(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	r.n = r.files = 0;
+}
+
+static void holds(const char *path, const char *want)
+{
+	if (!lk_image_find(img, path, &f))
+		T_FAIL("%s is not there", path);
+	else if (!lk_slice_eq_str(f.data, want))
+		T_FAIL("%s is \"%.*s\"", path, (int)f.data.n, (const char *)f.data.p);
+}
+
+T(no_image)
+{
+	begin();
+	EQ_CODE(LK_EPROTO, load((struct lk_slice){NULL, 0}));
+	EQ_S(e.msg, "it is empty");
+	EQ_CODE(LK_EPROTO, load(LK_S("\0\0\0\0")));
+	EQ_CODE(LK_EPROTO, load(LK_S("\0\0hello, world")));
+	EQ_S(e.msg, "neither a cpio archive nor a known compression at byte 2 (68656c6c6f2c2077)");
+	EQ_CODE(LK_EPROTO, load(LK_S("MZ\x90 and so on")));
+	OK(strstr(e.hint, ".initrd") != NULL);
+	rig_put(&r, "a", "A");
+	rig_archive(&r);
+	r.n -= 8;
+	EQ_CODE(LK_EPROTO, load(rig_slice(&r)));
+}
+
+/* ---- compressed */
+
+static const struct {
+	const char *name, *command, *magic;
+	enum lk_packing kind;
+} tools[] = {
+    {"gzip", "gzip -c", "\x1f\x8b", LK_PACK_GZIP},
+    {"bzip2", "bzip2 -c", "BZh", LK_PACK_BZIP2},
+    {"xz", "xz -c --check=crc32",
+	"\xfd"
+	"7zXZ",
+	LK_PACK_XZ},
+    {"lzma", "xz -c --format=lzma", "\x5d", LK_PACK_LZMA},
+    {"lz4", "lz4 -c -l", "\x02\x21L\x18", LK_PACK_LZ4},
+    {"zstd", "zstd -cq", "\x28\xb5\x2f\xfd", LK_PACK_ZSTD},
+    {"zstd", "zstd -cq --check --content-size", "\x28\xb5\x2f\xfd", LK_PACK_ZSTD},
+    {"lzop", "lzop -c", "\x89LZO", LK_PACK_LZO},
+};
+#define TOOLS (sizeof(tools) / sizeof(tools[0]))
+
+/* Replace what r holds by its compressed form. false: the tool is not installed. */
+static bool squeeze(const char *command)
+{
+	char path[] = "/tmp/latchkey-image-XXXXXX", line[200];
+	int fd = mkstemp(path);
+	FILE *p;
+
+	if (fd < 0 || write(fd, r.out, r.n) != (ssize_t)r.n)
+		abort();
+	close(fd);
+	snprintf(line, sizeof(line), "exec 2>/dev/null; %s <%s", command, path);
+	p = popen(line, "r");
+	r.n = fread(r.out, 1, sizeof(r.out), p);
+	(void)unlink(path);
+	return pclose(p) == 0 && r.n > 0;
+}
+
+/* Some files, of which one does not compress. */
+static void sample(void)
+{
+	static uint8_t noise[300000];
+	uint32_t x = 1;
+
+	for (size_t i = 0; i < sizeof(noise); i++) {
+		x = x * 1664525u + 1013904223u;
+		noise[i] = (uint8_t)(x >> 24);
+	}
+	begin();
+	rig_dir(&r, "etc");
+	rig_put(&r, "etc/a", "A");
+	rig_raw(&r, "noise", S_IFREG | 0644, noise, sizeof(noise));
+	rig_archive(&r);
+}
+
+static void append_overlay(void)
+{
+	rig_zeros(&r, 4);
+	r.files = 0;
+	rig_put(&r, "etc/a", "over");
+	rig_archive(&r);
+}
+
+T(every_compression)
+{
+	for (size_t i = 0; i < TOOLS; i++) {
+		sample();
+		if (!squeeze(tools[i].command)) {
+			printf("# %s is not installed\n", tools[i].name);
+			continue;
+		}
+		OK(memcmp(r.out, tools[i].magic, strlen(tools[i].magic)) == 0);
+		EQ_I(lk_image_packing(rig_slice(&r)), tools[i].kind);
+		if (load(rig_slice(&r)) != LK_OK)
+			T_FAIL("%s: %s", tools[i].command, e.msg);
+		EQ_S(facts.packing, tools[i].name);
+		holds("/etc/a", "A");
+		OK(lk_image_find(img, "/noise", &f) && f.kept && f.size == 300000);
+	}
+}
+
+T(archives_before_and_after_compressed_ones)
+{
+	for (size_t i = 0; i < TOOLS; i++) {
+		static struct rig packed;
+
+		sample();
+		if (!squeeze(tools[i].command))
+			continue;
+		packed = r;
+		begin();
+		rig_dir(&r, "kernel");
+		rig_put(&r, "kernel/microcode", "early");
+		rig_archive(&r);
+		rig_zeros(&r, 512);
+		rig_bytes(&r, packed.out, packed.n);
+		append_overlay();
+		if (tools[i].kind == LK_PACK_LZMA || tools[i].kind == LK_PACK_LZO)
+			continue; /* their tools take padding for damage */
+		if (load(rig_slice(&r)) != LK_OK)
+			T_FAIL("%s: %s", tools[i].command, e.msg);
+		EQ_U(facts.archives, 3);
+		OK(strncmp(facts.packing, "cpio, ", 6) == 0);
+		OK(strstr(facts.packing + 6, ", cpio") != NULL);
+		OK(lk_image_find(img, "/kernel/microcode", &f) && f.size == 5);
+		holds("/etc/a", "over");
+	}
+}
+
+T(where_compressed_data_ends)
+{
+	for (size_t i = 0; i < TOOLS; i++) {
+		size_t n;
+
+		if (tools[i].kind != LK_PACK_ZSTD && tools[i].kind != LK_PACK_LZ4)
+			continue;
+		sample();
+		if (!squeeze(tools[i].command))
+			continue;
+		n = r.n;
+		EQ_U(lk_image_packed_size(tools[i].kind, rig_slice(&r)), n);
+		/* Two in a row are for the tool, which takes both. */
+		rig_bytes(&r, r.out, n);
+		EQ_U(lk_image_packed_size(tools[i].kind, rig_slice(&r)), 2 * n);
+		rig_bytes(&r, "\0\0\0\0\0", 5);
+		EQ_U(lk_image_packed_size(tools[i].kind, rig_slice(&r)), 2 * n);
+		/* Cut off: all of it belongs to the tool, which says so. */
+		for (size_t cut = 1; cut < 40; cut++) {
+			size_t got =
+			    lk_image_packed_size(tools[i].kind, lk_slice_of(r.out, n - cut));
+			OK(got <= n - cut && got > 0);
+		}
+	}
+}
+
+T(damaged_and_too_slow)
+{
+	sample();
+	if (!squeeze("gzip -c"))
+		SKIP("gzip is not installed");
+	r.out[r.n / 2] ^= 1;
+	EQ_CODE(LK_EPROTO, load(rig_slice(&r)));
+	OK(strncmp(e.msg, "gzip cannot read it (exit 1): ", 30) == 0);
+	r.out[r.n / 2] ^= 1;
+	r.n -= 100;
+	EQ_CODE(LK_EPROTO, load(rig_slice(&r)));
+	/* What is inside is no archive, or more than one. */
+	begin();
+	rig_bytes(&r, "hello, world", 12);
+	NEED(squeeze("gzip -c"));
+	EQ_CODE(LK_EPROTO, load(rig_slice(&r)));
+	EQ_S(e.msg, "there is something else than archives inside");
+	sample();
+	NEED(squeeze("gzip -c"));
+	memset(&e, 0, sizeof(e));
+	NEED(lk_image_new(&img, &e) == LK_OK);
+	EQ_CODE(LK_ETIME, lk_image_read(rig_slice(&r), lk_now() - 1, img, &facts, &e));
+}
+
+T(a_bomb_ends_at_its_limit)
+{
+	struct lk_cpio_sink sink;
+	struct lk_cpio cpio;
+	uint64_t room = 100000;
+
+	sample();
+	if (!squeeze("gzip -c"))
+		SKIP("gzip is not installed");
+	memset(&e, 0, sizeof(e));
+	NEED(lk_image_new(&img, &e) == LK_OK);
+	sink = lk_image_sink(img);
+	lk_cpio_start(&cpio, 0, &sink);
+	EQ_CODE(LK_ELIMIT,
+	    lk_image_unpack(LK_PACK_GZIP, rig_slice(&r), lk_deadline_in(60000), &room, &cpio, &e));
+}
+
+/* ---- programs */
+
+T(programs)
+{
+	static uint8_t store[4 << 20];
+	struct lk_buf b = LK_BUF(store);
+	struct lk_elf elf;
+
+	if (lk_file_read("/bin/cat", &b, &e) != LK_OK && b.n < 64)
+		SKIP("there is no dynamic program to look at");
+	lk_elf_read(lk_slice_buf(&b), &elf);
+	OK(elf.elf);
+	OK(lk_slice_starts(elf.interpreter, LK_S("/lib")));
+	OK(elf.needs > 0);
+	for (size_t i = 0; i < elf.needs; i++)
+		OK(lk_slice_starts(elf.need[i], LK_S("lib")));
+	/* Wherever it is cut or changed, nothing outside of it is read. */
+	for (size_t n = 0; n < 1024; n++) {
+		static uint8_t part[1024];
+
+		memcpy(part, store, n);
+		lk_elf_read(lk_slice_of(part, n), &elf);
+		OK(n >= 64 || !elf.elf);
+	}
+	for (size_t i = 0; i < 20000; i++) {
+		uint8_t *p = &store[(i * 7919) % (i % 3 == 0 ? 1024 : b.n)], was = *p;
+
+		*p = (uint8_t)(i % 5 == 0 ? 0xff : i);
+		lk_elf_read(lk_slice_buf(&b), &elf);
+		OK(elf.needs <= LK_ELF_NEEDS);
+		*p = was;
+	}
+	b.n = 0;
+	memset(&e, 0, sizeof(e));
+	NEED(lk_file_read("/proc/self/exe", &b, &e) == LK_OK);
+	lk_elf_read(lk_slice_buf(&b), &elf);
+	OK(elf.elf);
+}
