@@ -214,7 +214,8 @@ void lk_image_check_conf(struct lk_image_look *l, struct lk_findings *fs)
 			continue;
 		if (l->volumes == LK_IMAGE_VOLUMES) {
 			lk_found(fs, LK_FOUND_FAIL, item, "more than %d volumes", LK_IMAGE_VOLUMES);
-			lk_found_hint(fs, "remove configurations that are not used, then " LK_REBUILD);
+			lk_found_hint(
+			    fs, "remove configurations that are not used, then " LK_REBUILD);
 			break;
 		}
 		l->volumes++;
