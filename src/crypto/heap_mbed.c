@@ -8,7 +8,7 @@
 
 /* The C library's heap, wiped on free. Not a static arena: a handshake takes some 35 KiB and every
  * trust anchor 3 KiB more (measured), so the peak depends on the administrator's trust file;
- * getaddrinfo links the heap anyway, and its pages go back to the system after the handshake. */
+ * and its pages go back to the system after the handshake. */
 static void wipe_and_free(void *p)
 {
 	if (p == NULL)
