@@ -40,8 +40,8 @@ const struct lk_opt lk_opt_table[] = {
 	"auto, vtpm, tsm (configfs-tsm), sev-guest, or sev (kernels before 5.19) [auto]"},
     {"snp-path", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(snp_path),
 	"folder or device of the evidence that is named [the kernel's]"},
-    {"vmpl", "N", LK_OPT_VMPL, LK_OPT_FILE, CONF(vmpl),
-	"SNP report: privilege level, 0 to 3 [the guest's]"},
+    {"vmpl", "N|any", LK_OPT_VMPL, LK_OPT_FILE, CONF(vmpl),
+	"SNP report: privilege level, 0 to 3 [the guest's]; policy: the one to pin"},
     {"wrap-bits", "N", LK_OPT_BITS, LK_OPT_FILE, CONF(wrap_bits),
 	"SNP report: RSA key made in the guest, 2048, 3072 or 4096 [2048]"},
     {"attest-api-version", "TEXT", LK_OPT_WORD, LK_OPT_FILE, CONF(attest_api_version),
@@ -129,7 +129,11 @@ void lk_opts_more(const struct lk_own_opt *row, size_t n, void *to)
 		owns = 0;
 		return;
 	}
+	size_t index = 0;
+
 	LK_BUG_ON(owns == LK_OWN_MAX);
+	for (size_t i = 0; i < n; i++) /* one that the table has would never be seen */
+		LK_BUG_ON(lk_opt_find(lk_slice_str(row[i].name), &index) != NULL);
 	own[owns].row = row;
 	own[owns].n = n;
 	own[owns].to = to;

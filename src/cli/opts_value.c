@@ -196,6 +196,14 @@ LK_CHECK static enum lk_code number(
 	return LK_OK;
 }
 
+LK_CHECK static enum lk_code vmpl(struct lk_slice v, uint32_t *to, struct lk_err *e)
+{
+	*to = LK_VMPL_ANY;
+	if (!lk_slice_eq_str(v, "any") && !lk_slice_u32(v, 3, to))
+		return lk_fail(e, LK_ECONF, "must be 0 to 3, or any");
+	return LK_OK;
+}
+
 enum lk_code lk_opt_set(
     const struct lk_opt *o, struct lk_slice v, struct lk_args *out, struct lk_err *e)
 {
@@ -227,7 +235,7 @@ enum lk_code lk_opt_set(
 	case LK_OPT_EVIDENCE:
 		return evidence(v, &out->conf.evidence, e);
 	case LK_OPT_VMPL:
-		return number(v, 0, 3, &out->conf.vmpl, e);
+		return vmpl(v, &out->conf.vmpl, e);
 	case LK_OPT_BITS:
 		return bits(v, &out->conf.wrap_bits, e);
 	case LK_OPT_TIMEOUT:

@@ -128,6 +128,7 @@ enum lk_code lk_verb_policy(struct lk_args *a, struct lk_err *e)
 	bool measure = p->measure || p->ovmf != NULL;
 	uint8_t digest[LK_MEASURE_SIZE];
 
+	lk_policy_vmpl(a);
 	if (usage(a, measure, e) != LK_OK)
 		return e->code;
 	if (measure && measure_files(p, digest, e) != LK_OK)

@@ -3,6 +3,7 @@
 #define LK_CLI_POLICY_H
 
 #include "lk/measure.h"
+#include "lk/opts.h"
 
 #define LK_POLICY_PINS 8
 
@@ -22,7 +23,6 @@ struct lk_policy {
 	uint32_t vmpl; /* LK_VMPL_ANY: not pinned */
 	bool debuggable;
 };
-#define LK_VMPL_ANY   0xffffffffu
 #define LK_VMPL_UNSET 0xfffffffeu /* on the command line */
 
 /* The command line of the verb; text is borrowed from it. */
@@ -35,6 +35,9 @@ struct lk_policy_args {
 	struct lk_policy_digest ovmf_digest;
 	struct lk_measure in; /* vmm, vcpus, vcpu_sig and features */
 };
+
+/* Take over what `--vmpl`, an option of the settings, says. */
+void lk_policy_vmpl(const struct lk_args *a);
 
 /* The document, as `az keyvault key create --policy` takes it; `authority` is https://HOST. A
  * policy that any SNP machine could meet is refused with LK_ECONF. */

@@ -122,17 +122,6 @@ LK_CHECK static enum lk_code set_vcpus(struct lk_slice v, void *to, size_t size,
 	return LK_OK;
 }
 
-LK_CHECK static enum lk_code set_vmpl(struct lk_slice v, void *to, size_t size, struct lk_err *e)
-{
-	uint32_t n = LK_VMPL_ANY;
-
-	(void)size;
-	if (!lk_slice_eq_str(v, "any") && !lk_slice_u32(v, 3, &n))
-		return lk_fail(e, LK_ECONF, "must be 0 to 3, or any");
-	memcpy(to, &n, sizeof(n));
-	return LK_OK;
-}
-
 LK_CHECK static enum lk_code set_yesno(struct lk_slice v, void *to, size_t size, struct lk_err *e)
 {
 	(void)size;
@@ -175,7 +164,6 @@ static const struct lk_own_opt rows[] = {
     {"id-key-digest", "HEX", set_48, AT(pins.id_key), "policy: pin the signer of the ID block"},
     {"compliance", "TEXT", set_word, AT(pins.compliance),
 	"policy: pin the compliance status [--vtpm: azure-compliant-cvm]"},
-    {"vmpl", "N|any", set_vmpl, AT(pins.vmpl), "policy: pin the privilege level [0; --vtpm: any]"},
     {"debuggable", "yes|no", set_yesno, AT(pins.debuggable),
 	"policy: yes takes guests that the host can read [no]"},
     {"vtpm", NULL, NULL, AT(pins.vtpm), "policy: for VMs of Azure with a paravisor"},
@@ -193,6 +181,17 @@ static const struct lk_own_opt rows[] = {
     {"ovmf-digest", "HEX", set_48, AT(ovmf_digest),
 	"policy: digest after the firmware's pages instead of hashing them"},
 };
+
+/* The settings have an option of that name already; here it says what is pinned. */
+void lk_policy_vmpl(const struct lk_args *a)
+{
+	size_t index = 0;
+	const struct lk_opt *o = lk_opt_find(LK_S("vmpl"), &index);
+
+	LK_BUG_ON(o == NULL);
+	if ((a->given >> index & 1) != 0)
+		lk_policy_args.pins.vmpl = a->conf.vmpl;
+}
 
 void lk_policy_options(void)
 {
