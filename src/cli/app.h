@@ -26,7 +26,7 @@ LK_CHECK enum lk_code lk_app_start(
     const struct lk_conf *conf, bool want_vault, struct lk_run **run, struct lk_err *e);
 LK_CHECK enum lk_code lk_app_trust(const char *path, struct lk_slice *pem, struct lk_err *e);
 
-/* conf->device, or the block device whose LUKS header carries conf->uuid, waited for up to 10 s;
+/* conf->device, or the block device whose LUKS header carries conf->uuid, waited for up to 30 s;
  * opened for reading, its path in `path`. */
 LK_CHECK enum lk_code lk_device_open(
     const struct lk_conf *conf, lk_time deadline, int *fd, char path[static 300], struct lk_err *e);

@@ -9,7 +9,7 @@
 #include "lk/fmt.h"
 #include "lk/io.h"
 
-#define WAIT_MS     10000
+#define WAIT_MS     30000 /* drivers may still be loaded, and machines may be slow */
 #define POLL_MS     100
 #define UUID_OFFSET 168 /* LUKS2 on-disk format: uuid[40] of the binary header */
 
@@ -86,6 +86,9 @@ enum lk_code lk_device_open(
 		err = errno;
 		if (*fd >= 0)
 			return LK_OK;
+		/* The one that is named is there, and is another volume. */
+		if (conf->device[0] != '\0' && err == ENODEV)
+			break;
 		if (lk_sleep(POLL_MS, end, &waited) != LK_OK)
 			break;
 	}
