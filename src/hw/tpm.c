@@ -255,9 +255,11 @@ enum lk_code lk_tpm_run(
 	enum lk_code r = authorise(t, c, e);
 	if (r)
 		return r;
-	for (;;) {
-		uint32_t rc;
+	for (uint32_t rc = 0, last = 0;; last = rc) {
 		r = exchange(t, c, &rc, e);
+		/* Why it was repeated says more than that the repeat came too late. */
+		if (r == LK_ETIME && last != 0)
+			return lk_tpm_rc_fail(c, last, e);
 		if (r)
 			return r;
 		if (rc == TPM2_RC_SUCCESS)

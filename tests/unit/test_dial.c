@@ -121,7 +121,7 @@ T(takes_the_address_that_answers)
 	NEED(l >= 0 && getsockname(l, (struct sockaddr *)&a, &n) == 0);
 	order(&r, 0, 2, ntohs(a.sin_port));
 	EQ_CODE(LK_OK, lk_race_run(&r, lk_deadline_in(5000), &fd, &err));
-	OK(lk_now() - before < 200);
+	OK(lk_now() - before < 4000);
 	close(fd);
 	close(l);
 }
@@ -140,7 +140,7 @@ T(refused)
 	EQ_I(err.sys, ECONNREFUSED);
 	(void)snprintf(want, sizeof(want), "cannot connect to 127.0.0.1 port %u", port);
 	OK(strncmp(err.msg, want, strlen(want)) == 0);
-	OK(lk_now() - before < 200);
+	OK(lk_now() - before < 4000);
 }
 
 /* A full backlog drops further SYNs: the attempt hangs as towards a black hole. */
@@ -159,7 +159,7 @@ T(deadline_over_a_black_hole)
 	}
 	before = lk_now();
 	(void)dial("127.0.0.1", port, 300, LK_ETIME);
-	OK(lk_now() - before >= 290 && lk_now() - before < 2000);
+	OK(lk_now() - before >= 290 && lk_now() - before < 10000);
 	OK(strstr(err.msg, "127.0.0.1") != NULL);
 	for (size_t i = 0; i < 8; i++)
 		close(fill[i]);
@@ -188,7 +188,7 @@ T(overtakes_a_black_hole)
 	before = lk_now();
 	order(&r, 0, 2, port);
 	EQ_CODE(LK_OK, lk_race_run(&r, lk_deadline_in(5000), &fd, &err));
-	OK(lk_now() - before >= 240 && lk_now() - before < 1000);
+	OK(lk_now() - before >= 240 && lk_now() - before < 4000);
 	EQ_I(getpeername(fd, (struct sockaddr *)&got, &n), 0);
 	EQ_U(ntohl(got.sin_addr.s_addr), INADDR_LOOPBACK + 1);
 	for (size_t i = 0; i < 8; i++)
