@@ -151,7 +151,7 @@ static enum lk_code attestation(struct lk_probe *p, struct lk_err *e)
 
 	if (p->snp && lk_sleep(LK_SNP_PAUSE_MS, lk_deadline_in(60000), e) != LK_OK)
 		return e->code;
-	if (lk_app_start(p->conf, true, &p->run, e) == LK_OK &&
+	if (lk_app_start(p->conf, p->token, &p->run, e) == LK_OK &&
 	    lk_run_attest(p->run, &jwt, &claims, e) == LK_OK)
 		lk_probe_say(p, "%s", claims.summary);
 	return e->code;
@@ -206,7 +206,7 @@ static void release_steps(struct lk_probe *p, bool ready)
 enum lk_code lk_verb_probe(struct lk_args *a, struct lk_err *e)
 {
 	static struct lk_probe p;
-	bool configured, machine_ok, imds, token, attested;
+	bool configured, machine_ok, imds, attested;
 
 	if (a->words > 1)
 		return lk_fail(e, LK_EUSAGE, "at most one volume's name is wanted");
@@ -220,14 +220,14 @@ enum lk_code lk_verb_probe(struct lk_args *a, struct lk_err *e)
 	imds = run(&p, "metadata", metadata);
 	if (p.snp)
 		(void)run(&p, "certificates", lk_probe_certs); /* advice: the service judges them */
-	token = configured && run(&p, "identity", identity);
+	p.token = configured && run(&p, "identity", identity);
 	attested =
 	    configured && machine_ok && (imds || p.snp) && run(&p, "attestation", attestation);
 	if (!configured)
 		left_out("identity", "settings or trust anchors are missing");
 	if (!(configured && machine_ok && (imds || p.snp)))
 		left_out("attestation", "needs settings, trust anchors, machine and metadata");
-	release_steps(&p, attested && token);
+	release_steps(&p, attested && p.token);
 	lk_run_end(p.run);
 	*e = p.first;
 	return e->code;

@@ -15,6 +15,7 @@ struct lk_probe {
 	struct lk_snp report;              /* points into raw */
 	uint8_t pem[LK_CHAIN_PEM_MAX + 1]; /* THIM's answer */
 	struct lk_slice thim;              /* n == 0: none */
+	bool token;                        /* there is a bearer token: the vault can be asked */
 	struct lk_run *run;
 };
 

@@ -340,5 +340,15 @@ def no_other_evidence(b, tsm):
     b.attest(*source(tsm)[:2], "--snp-path", b.path("nowhere")).refused(71, "no configfs-tsm")
 
 
+@tsm_case
+def probe_without_identity(b, tsm):
+    """probe attests whether or not there is an identity, which only the release needs"""
+    b.ctl.fault("imds-token", "status", status=403)
+    r = b.latchkey("probe", "--attest", e2e.ATTEST, "--key", e2e.VAULT + "/keys/snp", *source(tsm))
+    said = r.out.decode()
+    for line in ("FAIL  identity", "ok    attestation", "skip  release"):
+        assert "\n" + line in said, "%s: %s" % (line, said)
+
+
 if __name__ == "__main__":
     e2e.main()
