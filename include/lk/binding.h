@@ -23,6 +23,11 @@
  *
  * JSON members: type, keyslots, version (number), id (16 hex digits), kind, key, attest, thumbprint
  * (43 characters, "" for oct), uuid;
+ *   no MAC covers these, which say what became of it; only latchkeyctl heeds them, and boot takes
+ *   an active binding alone:
+ *   pending-slot (number as a string, with empty keyslots): the slot that is about to be added;
+ *   replaced-by (16 hex digits): the binding that takes its place;
+ *   borrowed (true): its slot was there before and stays when the binding goes;
  *   derived, raw, compat: salt (base64url of 32 bytes), mac (base64url of 32 bytes);
  *   compat: kdf-salt (base64url of 0 to 64 bytes; absent: none), label (1 to 64 characters of
  *           printable ASCII; absent: LK_BINDING_LABEL);
@@ -44,9 +49,18 @@
 
 enum lk_kind { LK_DERIVED, LK_RAW, LK_COMPAT, LK_WRAPPED };
 
+enum lk_binding_state {
+	LK_BINDING_ACTIVE,  /* lists its one slot */
+	LK_BINDING_PENDING, /* the token is there, its slot perhaps not yet */
+	LK_BINDING_CUT /* its slot is gone (cryptsetup takes it off the list), the token not yet */
+};
+
 struct lk_binding {
 	uint32_t token; /* token number in the header */
-	uint32_t slot;  /* the one key slot it lists */
+	enum lk_binding_state state;
+	uint32_t slot; /* active: the one key slot it lists; pending: that it is for; cut: 0 */
+	bool borrowed;
+	char replaced_by[17]; /* "": nothing does */
 	char id[17];
 	char kind[16];                 /* a word; not always one that we know */
 	char key[600];                 /* key URL, with version */

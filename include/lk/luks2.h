@@ -12,10 +12,19 @@
 
 #define LK_LUKS2_JSON_MAX ((size_t)64 * 1024)
 
+#define LK_SLOT_ITERATIONS 1000 /* of PBKDF2: 256 bits of entropy need no slow hash */
+
 struct lk_luks2 {
 	uint32_t slots_used;  /* bit n: key slot n exists */
+	uint32_t slots_light; /* bit n: its hash is PBKDF2 with LK_SLOT_ITERATIONS */
 	uint32_t tokens_used; /* bit n: token n exists */
+	uint32_t size;        /* bytes of one copy of the header, with its JSON area */
+	uint32_t json_len;    /* bytes of JSON text in use */
 	char uuid[37];
+	/* Of the first segment, as the header says; printable, cut off at the end. */
+	char cipher[40];    /* "aes-xts-plain64" */
+	char integrity[40]; /* "hmac(sha256)", "aead", ...; "": blocks are not authenticated */
+	bool reencrypting;  /* a reencryption is under way */
 	size_t count;
 	struct lk_binding bindings[LK_BINDINGS_MAX];
 };

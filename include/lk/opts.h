@@ -4,6 +4,14 @@
  * VALUE` in a file. Later wins: built-in value, file, command line. An unknown name, a name given
  * twice in a file, or a value that does not fit is an error (78 in a file, 64 on the command line),
  * never a warning.
+ *
+ * Several bindings of a volume, in order of preference: the settings before the first line
+ * `[alternative]` are the first binding's and the volume's; each `[alternative]` starts another
+ * binding, which is tried when those before it gave no key. It says key and attest; thumbprint,
+ * kind and wrapped are its own (nothing is inherited); identity, enc, api-version and
+ * attest-api-version are the first's unless it says otherwise; other settings do not belong there.
+ * At most LK_BINDINGS_MAX bindings. Where the command line names key or attest, the file's
+ * alternatives are not used.
  */
 #ifndef LK_OPTS_H
 #define LK_OPTS_H
@@ -34,6 +42,7 @@ struct lk_args {
 	uint64_t given; /* bit i: setting i of the table came from the command line */
 	const char *word[LK_ARGS_MAX]; /* verb's operands */
 	size_t words;
+	size_t bindings; /* of the file that was read: 1 and its alternatives */
 };
 
 void lk_opts_defaults(struct lk_args *out);
@@ -44,8 +53,15 @@ LK_CHECK enum lk_code lk_opts_argv(
  */
 LK_CHECK enum lk_code lk_opts_text(
     struct lk_slice text, const char *path, struct lk_args *a, struct lk_err *e);
-/* DIR/NAME.conf for the volume; sets conf.name. NAME is [0-9A-Za-z._-], not starting with a dot. */
+/* DIR/NAME.conf for the volume; sets conf.name. NAME is [0-9A-Za-z._-], not starting with a dot.
+ * Binding 0; the whole file is checked. */
 LK_CHECK enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e);
+/* The same file, for a binding < a->bindings. `a` is as it was before lk_opts_volume. */
+LK_CHECK enum lk_code lk_opts_binding(
+    const char *name, size_t binding, struct lk_args *a, struct lk_err *e);
+/* The same from text instead of a file. */
+LK_CHECK enum lk_code lk_opts_text_binding(
+    struct lk_slice text, const char *path, size_t binding, struct lk_args *a, struct lk_err *e);
 /* The settings as a file again, defaults left out; for `latchkeyctl enroll`. Paths that belong to
  * the machine where one enrols (device, tpm, event-log, cryptsetup) are not written: the one that
  * boots may be another. */

@@ -32,8 +32,11 @@ struct lk_run; /* static inside; one at a time */
  * want_vault false: attest only. */
 LK_CHECK enum lk_code lk_run_start(const struct lk_conf *conf, struct lk_slice roots_pem,
     bool want_vault, struct lk_run **out, struct lk_err *e);
-/* Ask for this key (of the same host) instead of conf->key: a binding names the version. */
-LK_CHECK enum lk_code lk_run_use_key(struct lk_run *r, const char *url, struct lk_err *e);
+/* Ask for this key (of the same host) instead of conf->key: a binding names the version.
+ * `thumbprint` is pinned then instead of conf's ("": an oct key, or none is pinned). What was
+ * attested stays good. */
+LK_CHECK enum lk_code lk_run_use_key(
+    struct lk_run *r, const char *url, const char *thumbprint, struct lk_err *e);
 /* The attestation token (JWT text, points into the run). */
 LK_CHECK enum lk_code lk_run_attest(
     struct lk_run *r, struct lk_slice *jwt, struct lk_maa_claims *claims, struct lk_err *e);

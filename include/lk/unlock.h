@@ -25,8 +25,28 @@ LK_CHECK enum lk_code lk_unlock_ready(const struct lk_conf *conf, struct lk_err 
 LK_CHECK enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h,
     const struct lk_binding **out, struct lk_err *e);
 /* The secret of the volume's key slot, and which slot that is. disk_fd: the device, open for
- * reading. */
+ * reading. One job of lk_unlock_all. */
 LK_CHECK enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf, int disk_fd,
     struct lk_secret *key, uint32_t *slot, struct lk_err *e);
+
+/* Several volumes, one attestation (design, section 4): headers first, each in a courier of its
+ * own; then, for each distinct key, one release, from which the secrets of all the volumes that use
+ * this key follow one after the other. `use` gets a volume's secret, which is wiped when it
+ * returns. */
+struct lk_unlock_job {
+	const struct lk_conf *conf;
+	int disk_fd;
+	LK_CHECK enum lk_code (*use)(
+	    void *ctx, uint32_t slot, const struct lk_secret *key, struct lk_err *e);
+	void *ctx;
+	struct lk_err e;         /* how it ended */
+	struct lk_binding found; /* the binding that was used; .id "" when there was none */
+};
+/* May they share a run? The same attestation authority, vault host, identity, evidence and what
+ * else the run's couriers and questions depend on. */
+bool lk_unlock_together(const struct lk_conf *a, const struct lk_conf *b);
+/* A failure of one is in its .e and does not end the others; one of the machine or of the
+ * attestation is in all of them. */
+void lk_unlock_all(struct lk_run *r, struct lk_unlock_job *jobs, size_t n);
 
 #endif

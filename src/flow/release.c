@@ -115,7 +115,7 @@ static enum lk_code released(struct lk_run *r, struct lk_released *got, struct l
 
 static enum lk_code check_pin(const struct lk_run *r, const struct lk_key *key, struct lk_err *e)
 {
-	const char *pin = r->conf->thumbprint;
+	const char *pin = r->thumbprint;
 
 	if (pin[0] == '\0' || lk_slice_eq_str(lk_slice_str(pin), key->thumbprint))
 		return LK_OK;

@@ -187,6 +187,7 @@ static enum lk_code parse_conf(struct lk_run *r, struct lk_err *e)
 		return lk_hint(e, "the host ends in .vault.azure.net or .managedhsm.azure.net, or "
 				  "their like in a sovereign cloud");
 	}
+	memcpy(r->thumbprint, r->conf->thumbprint, sizeof(r->thumbprint));
 	return lk_slice_cstr(lk_slice_str(r->conf->key), r->key_text, sizeof(r->key_text), e);
 }
 
@@ -236,7 +237,8 @@ void lk_run_end(struct lk_run *r)
 	lk_wipe(r, sizeof(*r));
 }
 
-enum lk_code lk_run_use_key(struct lk_run *r, const char *url, struct lk_err *e)
+enum lk_code lk_run_use_key(
+    struct lk_run *r, const char *url, const char *thumbprint, struct lk_err *e)
 {
 	struct lk_key_url key;
 	enum lk_code rc = lk_key_url_parse(lk_slice_str(url), &key, e);
@@ -247,5 +249,8 @@ enum lk_code lk_run_use_key(struct lk_run *r, const char *url, struct lk_err *e)
 	    !lk_slice_eq_str(lk_slice_str(key.url.host), r->key.url.host))
 		return lk_fail(e, LK_EBUG, "a key of another host than this run's");
 	r->key = key;
+	rc = lk_slice_cstr(lk_slice_str(thumbprint), r->thumbprint, sizeof(r->thumbprint), e);
+	if (rc != LK_OK)
+		return rc;
 	return lk_slice_cstr(lk_slice_str(url), r->key_text, sizeof(r->key_text), e);
 }

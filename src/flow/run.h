@@ -47,6 +47,7 @@ struct lk_run {
 		   */
 	bool decided;
 	char key_text[600];
+	char thumbprint[44]; /* of that key, pinned; "": none */
 	struct lk_key_url key;
 	struct lk_url maa;
 	lk_time start, deadline;

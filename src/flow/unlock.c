@@ -187,7 +187,7 @@ static enum lk_code unlock_with(struct lk_run *r, const struct lk_conf *conf,
 {
 	struct lk_key released;
 	LK_SECRET plain = {0};
-	enum lk_code rc = lk_run_use_key(r, b->key, e);
+	enum lk_code rc = lk_run_use_key(r, b->key, b->thumbprint, e);
 
 	if (rc == LK_OK)
 		rc = lk_run_release(r, &released, &plain, e);

@@ -1,0 +1,66 @@
+/* parts.h - what enroll, rotate and remove need beside header and configuration; private to
+ * src/cli/ctl and its tests.
+ */
+#ifndef LK_CLI_PARTS_H
+#define LK_CLI_PARTS_H
+
+#include "lk/binding.h"
+#include "lk/clock.h"
+#include "lk/luks2.h"
+#include "lk/secret.h"
+
+/* ---- the public half of a vault key, for kind wrapped (pubkey.c)
+ *
+ * PEM of a SubjectPublicKeyInfo, a JWK, or what `az keyvault key show` prints (an object whose
+ * member `key` is a JWK). kid: "" when the file does not say it. LK_ECONF: none of these, or not an
+ * RSA key. */
+LK_CHECK enum lk_code lk_pubkey_file(
+    const char *path, struct lk_pub *out, char kid[static 600], struct lk_err *e);
+LK_CHECK enum lk_code lk_pubkey_text(
+    struct lk_slice text, struct lk_pub *out, char kid[static 600], struct lk_err *e);
+
+/* ---- a recovery key (recovery.c), in the format of systemd-cryptenroll(1): 256 bits as 64 letters
+ * of modhex in eight groups with dashes, 71 characters. */
+#define LK_RECOVERY_LEN   71
+#define LK_RECOVERY_TOKEN "{\"type\":\"systemd-recovery\",\"keyslots\":[\"%u\"]}"
+LK_CHECK enum lk_code lk_recovery_make(struct lk_secret *out, struct lk_err *e);
+/* Show it once on descriptor `to` (standard output in the program): the text, and a QR code by
+ * qrencode(1), which gets it through a pipe, where that program is installed. */
+LK_CHECK enum lk_code lk_recovery_show(
+    int to, const struct lk_secret *key, const char *device, struct lk_err *e);
+
+/* ---- crypttab(5) (crypttab.c) */
+enum lk_boot_flavor { LK_BOOT_UNKNOWN, LK_BOOT_DRACUT, LK_BOOT_TOOLS };
+/* What builds this machine's initramfs. */
+enum lk_boot_flavor lk_boot_flavor(void);
+/* The line for a volume, without a newline, in the form that this initramfs needs. */
+void lk_crypttab_line(
+    enum lk_boot_flavor flavor, const char *name, const char *uuid, struct lk_buf *out);
+/* The table with this volume's line in it: a line of the same name (or, with another name, the same
+ * UUID=) is changed in key file and missing options only; else one is added at the end. name with
+ * line == NULL: the line of this volume goes. Everything else stays to the byte. LK_ECONF: the name
+ * is there for another device. LK_ELIMIT. */
+LK_CHECK enum lk_code lk_crypttab_edit(struct lk_slice table, enum lk_boot_flavor flavor,
+    const char *name, const char *uuid, bool add, struct lk_buf *out, struct lk_err *e);
+
+/* ---- other programs (tool.c) */
+struct lk_tool {
+	const char *program;     /* absolute path */
+	const char *const *argv; /* argv[0] first, NULL-terminated */
+	struct lk_slice input;   /* its standard input, through a pipe */
+	int out, err; /* descriptors for its standard output and error; -1: /dev/null, and standard
+			 error into the failure's message */
+	lk_time deadline;
+};
+/* Empty environment but PATH and LC_ALL=C. LK_ESYS: cannot be run, or a status other than 0
+ * (e->lib). */
+LK_CHECK enum lk_code lk_tool_run(const struct lk_tool *t, struct lk_err *e);
+/* Rebuild the initramfs of the running kernel, with dracut -f or update-initramfs -u; its output
+ * goes to standard error. */
+LK_CHECK enum lk_code lk_image_rebuild(
+    enum lk_boot_flavor flavor, lk_time deadline, struct lk_err *e);
+
+/* ---- one line about data authentication: whether the host can change blocks unnoticed */
+void lk_integrity_line(const struct lk_luks2 *h, struct lk_buf *out);
+
+#endif
