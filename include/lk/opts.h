@@ -18,8 +18,9 @@
 
 #include "lk/conf.h"
 
-#define LK_CONF_DIR "/etc/latchkey"
-#define LK_ARGS_MAX 16
+#define LK_CONF_DIR      "/etc/latchkey"
+#define LK_ARGS_MAX      16
+#define LK_CONF_FILE_MAX 16384 /* bytes of a NAME.conf: eight bindings of the longest kind */
 
 /* What only the command line can say. */
 struct lk_flags {
@@ -56,7 +57,8 @@ LK_CHECK enum lk_code lk_opts_text(
 /* DIR/NAME.conf for the volume; sets conf.name. NAME is [0-9A-Za-z._-], not starting with a dot.
  * Binding 0; the whole file is checked. */
 LK_CHECK enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e);
-/* The same file, for a binding < a->bindings. `a` is as it was before lk_opts_volume. */
+/* The same file, for a binding < a->bindings. `a` is as it was before lk_opts_volume. LK_ECONF also
+ * when the file has no such binding (any more). */
 LK_CHECK enum lk_code lk_opts_binding(
     const char *name, size_t binding, struct lk_args *a, struct lk_err *e);
 /* The same from text instead of a file. */

@@ -10,25 +10,29 @@
 #define CONF(member) offsetof(struct lk_args, conf.member), sizeof(((struct lk_conf *)0)->member)
 #define FLAG(member) offsetof(struct lk_args, flags.member), sizeof(((struct lk_flags *)0)->member)
 
+/* What an [alternative] may say, and what of it is never the first binding's. */
+#define EITHER  (LK_OPT_FILE | LK_OPT_ALT)
+#define ITS_OWN (LK_OPT_FILE | LK_OPT_ALT | LK_OPT_OWN)
+
 const struct lk_opt lk_opt_table[] = {
     {"uuid", "UUID", LK_OPT_UUID, LK_OPT_FILE, CONF(uuid), "LUKS UUID of the volume (a pin)"},
     {"device", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(device),
 	"the volume's device [found by UUID]"},
-    {"key", "URL", LK_OPT_KEY, LK_OPT_FILE, CONF(key),
+    {"key", "URL", LK_OPT_KEY, ITS_OWN, CONF(key),
 	"key to be released, https://HOST/keys/NAME[/VERSION] (a pin)"},
-    {"attest", "URL", LK_OPT_HOST, LK_OPT_FILE, CONF(attest),
+    {"attest", "URL", LK_OPT_HOST, ITS_OWN, CONF(attest),
 	"attestation provider, https://HOST (a pin)"},
-    {"thumbprint", "TEXT", LK_OPT_THUMB, LK_OPT_FILE, CONF(thumbprint),
+    {"thumbprint", "TEXT", LK_OPT_THUMB, ITS_OWN, CONF(thumbprint),
 	"RFC 7638 thumbprint of the vault key (a pin)"},
-    {"kind", "KIND", LK_OPT_KIND, LK_OPT_FILE, CONF(kind),
+    {"kind", "KIND", LK_OPT_KIND, ITS_OWN, CONF(kind),
 	"binding that is taken beside a derived one: raw, compat or wrapped [derived]"},
-    {"wrapped", "HEX", LK_OPT_DIGEST, LK_OPT_FILE, CONF(wrapped),
+    {"wrapped", "HEX", LK_OPT_DIGEST, ITS_OWN, CONF(wrapped),
 	"SHA-256 of the wrapped secret that is taken, and no other (a pin) [none is]"},
-    {"identity", "WHO", LK_OPT_IDENTITY, LK_OPT_FILE, CONF(identity),
+    {"identity", "WHO", LK_OPT_IDENTITY, EITHER, CONF(identity),
 	"managed identity: system, client:ID, object:ID or resource:ID [system]"},
-    {"enc", "NAME", LK_OPT_ENC, LK_OPT_FILE, CONF(enc),
+    {"enc", "NAME", LK_OPT_ENC, EITHER, CONF(enc),
 	"RSA_AES_KEY_WRAP_256, RSA_AES_KEY_WRAP_384 or CKM_RSA_AES_KEY_WRAP [.._256]"},
-    {"api-version", "TEXT", LK_OPT_WORD, LK_OPT_FILE, CONF(api_version), "of the vault [7.4]"},
+    {"api-version", "TEXT", LK_OPT_WORD, EITHER, CONF(api_version), "of the vault [7.4]"},
     {"trust", "FILE", LK_OPT_PATH, LK_OPT_FILE, CONF(trust),
 	"trust anchors, PEM [/etc/ssl/certs/ca-certificates.crt]"},
     {"tpm", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(tpm), "TPM device [/dev/tpmrm0]"},
@@ -44,7 +48,7 @@ const struct lk_opt lk_opt_table[] = {
 	"SNP report: privilege level, 0 to 3 [the guest's]; policy: the one to pin"},
     {"wrap-bits", "N", LK_OPT_BITS, LK_OPT_FILE, CONF(wrap_bits),
 	"SNP report: RSA key made in the guest, 2048, 3072 or 4096 [2048]"},
-    {"attest-api-version", "TEXT", LK_OPT_WORD, LK_OPT_FILE, CONF(attest_api_version),
+    {"attest-api-version", "TEXT", LK_OPT_WORD, EITHER, CONF(attest_api_version),
 	"SNP report: of the attestation provider [2022-08-01]"},
     {"init-data", "FILE", LK_OPT_PATH, LK_OPT_FILE, CONF(init_data),
 	"SNP report: what HOST_DATA is the SHA-256 of [none]"},

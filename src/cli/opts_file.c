@@ -1,12 +1,10 @@
-/* opts_file.c - read and write /etc/latchkey/NAME.conf: `name = value` lines, # starts a comment
- * line. */
+/* opts_file.c - read and write /etc/latchkey/NAME.conf: `name = value` lines and [alternative], #
+ * starts a comment line. */
 #include <string.h>
 
 #include "opts_table.h"
 #include "lk/fmt.h"
 #include "lk/io.h"
-
-#define FILE_MAX 8192
 
 static struct lk_slice trim(struct lk_slice s)
 {
@@ -17,16 +15,76 @@ static struct lk_slice trim(struct lk_slice s)
 	return s;
 }
 
-LK_CHECK static enum lk_code line(
-    struct lk_slice text, uint64_t *seen, struct lk_args *a, struct lk_err *e)
+/* Where the reader of a file is. */
+struct reader {
+	struct lk_args *a; /* gets what the wanted binding has */
+	size_t want, section;
+	unsigned line, header; /* the line at hand; that of the section's name */
+	uint64_t seen;         /* settings of this section */
+};
+
+/* What does not count is checked all the same, and ends here. */
+static struct lk_args aside;
+
+static bool given(const struct lk_args *a, const char *name)
+{
+	size_t index = 0;
+
+	LK_BUG_ON(lk_opt_find(lk_slice_str(name), &index) == NULL);
+	return (a->given >> index & 1) != 0;
+}
+
+/* With more than one binding, each says what it is. */
+LK_CHECK static enum lk_code complete(struct reader *r, struct lk_err *e)
+{
+	static const char *const must[] = {"key", "attest"};
+	size_t index = 0;
+
+	for (size_t i = 0; i < sizeof(must) / sizeof(must[0]); i++) {
+		LK_BUG_ON(lk_opt_find(lk_slice_str(must[i]), &index) == NULL);
+		if ((r->seen >> index & 1) != 0)
+			continue;
+		if (r->section == 0)
+			return lk_fail(
+			    e, LK_ECONF, "%s is not set before the first [alternative]", must[i]);
+		r->line = r->header;
+		return lk_fail(e, LK_ECONF, "this [alternative] sets no %s", must[i]);
+	}
+	return LK_OK;
+}
+
+LK_CHECK static enum lk_code section(struct reader *r, struct lk_slice name, struct lk_err *e)
+{
+	if (!lk_slice_eq_str(name, "[alternative]"))
+		return lk_fail(e, LK_ECONF, "unknown section: [alternative] is the only one");
+	if (complete(r, e) != LK_OK)
+		return e->code;
+	if (++r->section == LK_BINDINGS_MAX)
+		return lk_fail(e, LK_ECONF, "more than %d bindings", LK_BINDINGS_MAX);
+	r->header = r->line;
+	r->seen = 0;
+	for (size_t i = 0; i < lk_opt_count && r->section == r->want; i++) {
+		const struct lk_opt *o = &lk_opt_table[i];
+
+		/* The built-in value of all of these is zero. */
+		if ((o->flags & LK_OPT_OWN) != 0 && (r->a->given >> i & 1) == 0)
+			memset((uint8_t *)r->a + o->offset, 0, o->size);
+	}
+	return LK_OK;
+}
+
+LK_CHECK static enum lk_code line(struct reader *r, struct lk_slice text, struct lk_err *e)
 {
 	struct lk_slice name, value;
 	const struct lk_opt *o;
 	size_t eq = 0, index = 0;
+	bool counts;
 
 	text = trim(text);
 	if (text.n == 0 || text.p[0] == '#')
 		return LK_OK;
+	if (text.p[0] == '[')
+		return section(r, text, e);
 	if (!lk_slice_find(text, '=', &eq))
 		return lk_fail(e, LK_ECONF, "not of the form name = value");
 	name = trim(lk_slice_sub(text, 0, eq));
@@ -34,32 +92,50 @@ LK_CHECK static enum lk_code line(
 	o = lk_opt_find(name, &index);
 	if (o == NULL || (o->flags & LK_OPT_FILE) == 0)
 		return lk_fail(e, LK_ECONF, "unknown setting");
-	if ((*seen >> index & 1) != 0)
+	if (r->section > 0 && (o->flags & LK_OPT_ALT) == 0)
+		return lk_fail(e, LK_ECONF,
+		    "%s is the volume's: it belongs before the first [alternative]", o->name);
+	if ((r->seen >> index & 1) != 0)
 		return lk_fail(e, LK_ECONF, "%s is set twice", o->name);
-	*seen |= (uint64_t)1 << index;
-	if ((a->given >> index & 1) != 0)
-		return LK_OK;
-	if (lk_opt_set(o, value, a, e) != LK_OK)
+	r->seen |= (uint64_t)1 << index;
+	counts = (r->section == 0 || r->section == r->want) && (r->a->given >> index & 1) == 0;
+	if (lk_opt_set(o, value, counts ? r->a : &aside, e) != LK_OK)
 		return lk_err_prefix(e, "%s", o->name);
+	return LK_OK;
+}
+
+enum lk_code lk_opts_text_binding(
+    struct lk_slice text, const char *path, size_t binding, struct lk_args *a, struct lk_err *e)
+{
+	struct reader r = {.a = a, .want = binding, .line = 1};
+	enum lk_code rc = LK_OK;
+
+	for (; text.n > 0; r.line++) {
+		size_t end = text.n;
+		bool more = lk_slice_find(text, '\n', &end);
+
+		rc = line(&r, lk_slice_sub(text, 0, end), e);
+		if (rc != LK_OK)
+			break;
+		text = lk_slice_sub(text, end + (more ? 1 : 0), text.n);
+	}
+	if (rc == LK_OK && r.section > 0)
+		rc = complete(&r, e);
+	if (rc != LK_OK) {
+		(void)lk_err_prefix(e, "%s, line %u", path, r.line);
+		return lk_hint(e, "correct the file; --help lists the settings");
+	}
+	a->bindings = given(a, "key") || given(a, "attest") ? 1 : r.section + 1;
+	if (binding >= a->bindings)
+		return lk_fail(e, LK_ECONF, "%s: binding %zu is asked for, the file has %zu", path,
+		    binding + 1, a->bindings);
 	return LK_OK;
 }
 
 enum lk_code lk_opts_text(
     struct lk_slice text, const char *path, struct lk_args *a, struct lk_err *e)
 {
-	uint64_t seen = 0;
-
-	for (unsigned number = 1; text.n > 0; number++) {
-		size_t end = text.n;
-		bool more = lk_slice_find(text, '\n', &end);
-
-		if (line(lk_slice_sub(text, 0, end), &seen, a, e) != LK_OK) {
-			(void)lk_err_prefix(e, "%s, line %u", path, number);
-			return lk_hint(e, "correct the file; --help lists the settings");
-		}
-		text = lk_slice_sub(text, end + (more ? 1 : 0), text.n);
-	}
-	return LK_OK;
+	return lk_opts_text_binding(text, path, 0, a, e);
 }
 
 /* What a release policy may test is the file's digest as sha256sum prints it: it stands for the
@@ -80,9 +156,9 @@ LK_CHECK static enum lk_code digest(struct lk_slice text, struct lk_args *a, str
 	return LK_OK;
 }
 
-enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e)
+enum lk_code lk_opts_binding(const char *name, size_t binding, struct lk_args *a, struct lk_err *e)
 {
-	static uint8_t store[FILE_MAX];
+	static uint8_t store[LK_CONF_FILE_MAX];
 	struct lk_buf text = LK_BUF(store);
 	size_t index = 0;
 	const struct lk_opt *o = lk_opt_find(LK_S("name"), &index);
@@ -101,9 +177,14 @@ enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *
 		e->code = LK_ECONF;
 		return e->code;
 	}
-	if (lk_opts_text(lk_slice_buf(&text), path, a, e) != LK_OK)
+	if (lk_opts_text_binding(lk_slice_buf(&text), path, binding, a, e) != LK_OK)
 		return e->code;
 	return digest(lk_slice_buf(&text), a, e);
+}
+
+enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e)
+{
+	return lk_opts_binding(name, 0, a, e);
 }
 
 static void put(struct lk_buf *out, const char *name, const char *value, const char *normal)

@@ -28,6 +28,8 @@ enum __attribute__((packed)) lk_opt_kind {
 
 #define LK_OPT_FILE 1u /* may stand in a configuration file */
 #define LK_OPT_CTL  2u /* latchkeyctl only */
+#define LK_OPT_ALT  4u /* may stand in an [alternative], too */
+#define LK_OPT_OWN  8u /* an [alternative] does not inherit it */
 
 struct lk_opt {
 	const char *name;

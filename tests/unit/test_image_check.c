@@ -83,6 +83,54 @@ T(configuration)
 	fails("configuration", "there is no /etc/latchkey/NAME.conf in the image");
 }
 
+#define ALT                                                                                        \
+	"[alternative]\nkey = https://kv2.vault.azure.net/keys/disk\n"                             \
+	"attest = https://sharedneu.neu.attest.azure.net\n"
+
+T(alternatives)
+{
+	make_systemd();
+	look.hosts = 0;
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "thumbprint = " THUMB "\n");
+	passes("configuration", "root: key https://kv1.vault.azure.net/keys/disk, attested by");
+	OK(find(LK_FOUND_OK, "configuration",
+	       "root, alternative 1: key https://kv2.vault.azure.net/keys/disk, attested by "
+	       "https://sharedneu.neu.attest.azure.net") != NULL);
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT);
+	notes("configuration", "root, alternative 1: no thumbprint is pinned");
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "kind = wrapped\n");
+	fails("configuration", "root, alternative 1: the configuration pins no wrapped");
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "[alternative]\n");
+	fails("configuration", "line 9: this [alternative] sets no key");
+	rig_put(&r, "etc/latchkey/root.conf",
+	    CONF "[alternative]\nkey = https://kv2.example.net/keys/disk\n");
+	fails("configuration", "line 7: key: kv2.example.net is neither");
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "identity = nobody\n");
+	fails("configuration", "line 9: identity: must be");
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "trust = /etc/latchkey/trust.pem\n");
+	fails("configuration", "line 9: trust is the volume's");
+}
+
+T(alternatives_are_compared_with_the_machines)
+{
+	make_systemd();
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT);
+	fails("configuration", "root: 2 bindings in the image, 1 in this machine's root.conf");
+	host.text = LK_S(CONF ALT);
+	NEED(lk_image_volume_read(&host, &e) == LK_OK);
+	passes("configuration", "root, alternative 1: key");
+	host.text = LK_S(CONF ALT "kind = raw\n");
+	fails("configuration", "root, alternative 1: the image pins another kind of binding than");
+	host.text = LK_S(CONF "[alternative]\nkey = https://kv2.vault.azure.net/keys/disk\n"
+			      "attest = https://sharedweu.weu.attest.azure.net\n");
+	fails("configuration", "root, alternative 1: the image pins another attestation provider");
+	rig_put(&r, "etc/latchkey/root.conf", CONF);
+	fails("configuration", "root: 1 binding in the image, 2 in this machine's root.conf");
+	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "identity = client:one\n");
+	host.text = LK_S(CONF ALT);
+	notes("configuration", "root: the same pins as in this machine's root.conf, but not");
+}
+
 T(files_that_the_configuration_names)
 {
 	make_systemd();

@@ -9,8 +9,6 @@
 
 #include "lk/opts.h"
 
-#define LK_CONF_FILE_MAX 8192
-
 struct lk_conf_file {
 	char path[400];
 	bool there;

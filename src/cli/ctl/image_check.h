@@ -42,7 +42,8 @@ enum lk_image_flavor {
 struct lk_image_volume {
 	char name[64];
 	bool good;            /* read without a mistake */
-	struct lk_conf conf;  /* settings in the image */
+	struct lk_conf conf;  /* settings in the image: of the volume and its first binding */
+	size_t bindings;      /* 1 and the alternatives */
 	struct lk_slice text; /* of the file */
 };
 
@@ -84,6 +85,9 @@ void lk_image_check_root(struct lk_image_look *l, struct lk_findings *fs);
 
 /* Parse a NAME.conf into v->conf, on top of the built-in values. LK_ECONF. */
 LK_CHECK enum lk_code lk_image_volume_read(struct lk_image_volume *v, struct lk_err *e);
+/* What v->text says for a binding < v->bindings. */
+LK_CHECK enum lk_code lk_image_binding(
+    const struct lk_image_volume *v, size_t binding, struct lk_conf *out, struct lk_err *e);
 
 /* The volume that root=/dev/mapper/NAME names, or NULL. */
 const struct lk_image_volume *lk_image_root_volume(struct lk_image_look *l);

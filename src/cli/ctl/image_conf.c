@@ -9,8 +9,7 @@
 #include "lk/unlock.h"
 #include "opts_table.h"
 
-#define CONF_MAX  8192         /* what the program reads at boot */
-#define TRUST_MAX (512 * 1024) /* likewise */
+#define TRUST_MAX (512 * 1024) /* what the program reads at boot */
 
 void lk_image_check_program(struct lk_image_look *l, struct lk_findings *fs)
 {
@@ -50,7 +49,8 @@ void lk_image_check_program(struct lk_image_look *l, struct lk_findings *fs)
 	}
 }
 
-enum lk_code lk_image_volume_read(struct lk_image_volume *v, struct lk_err *e)
+LK_CHECK static enum lk_code parse(const struct lk_image_volume *v, size_t binding,
+    struct lk_conf *out, size_t *bindings, struct lk_err *e)
 {
 	static struct lk_args args;
 	size_t index = 0;
@@ -58,15 +58,30 @@ enum lk_code lk_image_volume_read(struct lk_image_volume *v, struct lk_err *e)
 
 	LK_BUG_ON(name == NULL);
 	lk_opts_defaults(&args);
-	v->good = false;
-	if (v->text.n > CONF_MAX)
-		return lk_fail(e, LK_ECONF, "larger than %d bytes", CONF_MAX);
+	if (v->text.n > LK_CONF_FILE_MAX)
+		return lk_fail(e, LK_ECONF, "larger than %d bytes", LK_CONF_FILE_MAX);
 	if (lk_opt_set(name, lk_slice_str(v->name), &args, e) != LK_OK ||
-	    lk_opts_text(v->text, "it", &args, e) != LK_OK)
+	    lk_opts_text_binding(v->text, "it", binding, &args, e) != LK_OK)
 		return e->code;
-	v->conf = args.conf;
-	v->good = true;
+	*out = args.conf;
+	*bindings = args.bindings;
 	return LK_OK;
+}
+
+enum lk_code lk_image_volume_read(struct lk_image_volume *v, struct lk_err *e)
+{
+	enum lk_code rc = parse(v, 0, &v->conf, &v->bindings, e);
+
+	v->good = rc == LK_OK;
+	return rc;
+}
+
+enum lk_code lk_image_binding(
+    const struct lk_image_volume *v, size_t binding, struct lk_conf *out, struct lk_err *e)
+{
+	size_t bindings = 0;
+
+	return parse(v, binding, out, &bindings, e);
 }
 
 static const struct lk_image_volume *on_host(const struct lk_image_look *l, const char *name)
@@ -90,51 +105,114 @@ static const char *other_pin(const struct lk_conf *a, const struct lk_conf *b)
 	return a->kind != b->kind || strcmp(a->wrapped, b->wrapped) != 0 ? "kind of binding" : NULL;
 }
 
-static void compare(
-    const struct lk_image_look *l, const struct lk_image_volume *v, struct lk_findings *fs)
+/* "root" or "root, alternative 2" */
+#define LABEL_MAX 100
+static const char *label(const struct lk_image_volume *v, size_t binding, char out[LABEL_MAX])
+{
+	if (binding == 0)
+		lk_fmt(out, LABEL_MAX, "%s", v->name);
+	else
+		lk_fmt(out, LABEL_MAX, "%s, alternative %zu", v->name, binding);
+	return out;
+}
+
+/* What the image and the machine pin for each binding must be the same. */
+static bool compare(
+    const struct lk_image_volume *v, const struct lk_image_volume *h, struct lk_findings *fs)
 {
 	static const char item[] = "configuration";
-	const struct lk_image_volume *h = on_host(l, v->name);
-	const char *other = h == NULL || !h->good ? NULL : other_pin(&v->conf, &h->conf);
+	static struct lk_conf ours, theirs;
+	struct lk_err ignored = {0};
+	const char *other = other_pin(&v->conf, &h->conf);
+	char text[LABEL_MAX];
+	size_t i = 0;
 
-	if (other != NULL) {
+	while (other == NULL && ++i < v->bindings && i < h->bindings)
+		/* Both were read before, so that these cannot fail. */
+		if (lk_image_binding(v, i, &ours, &ignored) != LK_OK ||
+		    lk_image_binding(h, i, &theirs, &ignored) != LK_OK)
+			other = "text";
+		else
+			other = other_pin(&ours, &theirs);
+	if (other != NULL)
 		lk_found(fs, LK_FOUND_FAIL, item,
-		    "%s: the image pins another %s than this machine's %s.conf", v->name, other,
-		    v->name);
-		lk_found_hint(fs, "if the machine's is right, " LK_REBUILD);
-	} else if (h != NULL && !lk_slice_eq(v->text, h->text)) {
-		lk_found(fs, LK_FOUND_NOTE, item,
-		    "%s: the same pins as in this machine's %s.conf, but not the same file",
-		    v->name, v->name);
-		lk_found_hint(fs, "if the machine's is newer, " LK_REBUILD);
-	} else {
-		lk_found(fs, LK_FOUND_OK, item, "%s: key %s, attested by %s%s", v->name,
-		    v->conf.key, v->conf.attest,
-		    h == NULL ? "; not configured on this machine" : "");
+		    "%s: the image pins another %s than this machine's %s.conf", label(v, i, text),
+		    other, v->name);
+	else if (v->bindings != h->bindings)
+		lk_found(fs, LK_FOUND_FAIL, item,
+		    "%s: %zu binding%s in the image, %zu in this machine's %s.conf", v->name,
+		    v->bindings, v->bindings == 1 ? "" : "s", h->bindings, v->name);
+	else
+		return true;
+	lk_found_hint(fs, "if the machine's is right, " LK_REBUILD);
+	return false;
+}
+
+static void say_bindings(const struct lk_image_volume *v, const char *more, struct lk_findings *fs)
+{
+	static const char item[] = "configuration";
+	static struct lk_conf c;
+	struct lk_err ignored = {0};
+	char text[LABEL_MAX];
+
+	for (size_t i = 0; i < v->bindings; i++) {
+		if (lk_image_binding(v, i, &c, &ignored) != LK_OK)
+			continue;
+		if (more != NULL)
+			lk_found(fs, LK_FOUND_OK, item, "%s: key %s, attested by %s%s",
+			    label(v, i, text), c.key, c.attest, more);
+		if (c.thumbprint[0] == '\0') {
+			lk_found(fs, LK_FOUND_NOTE, item, "%s: no thumbprint is pinned",
+			    label(v, i, text));
+			lk_found_hint(fs, "right for an oct key only; for another, enrol again");
+		}
 	}
-	if (v->conf.thumbprint[0] == '\0') {
-		lk_found(fs, LK_FOUND_NOTE, item, "%s: no thumbprint is pinned", v->name);
-		lk_found_hint(fs, "right for an oct key only; for another, enrol again");
-	}
+}
+
+/* Every binding is ready for a boot. */
+static bool ready(struct lk_image_volume *v, struct lk_err *e)
+{
+	static struct lk_conf c;
+	char text[LABEL_MAX];
+
+	if (lk_image_volume_read(v, e) != LK_OK)
+		return false;
+	for (size_t i = 0; i < v->bindings; i++)
+		if (lk_image_binding(v, i, &c, e) != LK_OK || lk_unlock_ready(&c, e) != LK_OK) {
+			v->good = false;
+			if (i > 0)
+				(void)lk_err_prefix(e, "%s", label(v, i, text));
+			return false;
+		}
+	return true;
 }
 
 static void check_volume(
     const struct lk_image_look *l, struct lk_image_volume *v, bool kept, struct lk_findings *fs)
 {
 	static const char item[] = "configuration";
+	const struct lk_image_volume *h = on_host(l, v->name);
 	struct lk_err e = {0};
+	bool same = h == NULL || lk_slice_eq(v->text, h->text);
 
+	v->good = false;
 	if (!kept)
 		(void)lk_fail(&e, LK_ECONF, "not a file, or too large");
-	if (!kept || lk_image_volume_read(v, &e) != LK_OK ||
-	    lk_unlock_ready(&v->conf, &e) != LK_OK) {
-		v->good = false;
+	if (!kept || !ready(v, &e)) {
 		lk_found(fs, LK_FOUND_FAIL, item, "%s/%s.conf: %s", LK_CONF_DIR, v->name, e.msg);
 		lk_found_hint(
 		    fs, "%s", e.hint[0] != '\0' ? e.hint : "correct it, then " LK_REBUILD);
 		return;
 	}
-	compare(l, v, fs);
+	if (h != NULL && h->good && !compare(v, h, fs))
+		return;
+	if (!same) {
+		lk_found(fs, LK_FOUND_NOTE, item,
+		    "%s: the same pins as in this machine's %s.conf, but not the same file",
+		    v->name, v->name);
+		lk_found_hint(fs, "if the machine's is newer, " LK_REBUILD);
+	}
+	say_bindings(v, !same ? NULL : h == NULL ? "; not configured on this machine" : "", fs);
 }
 
 static void check_trust(struct lk_image_look *l, size_t i, struct lk_findings *fs)
