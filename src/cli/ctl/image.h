@@ -12,7 +12,6 @@
 #include "lk/clock.h"
 #include "lk/slice.h"
 
-#define LK_KEY_SOCKET    "/run/latchkey/key.sock"
 #define LK_IMAGE_PROGRAM "/usr/bin/latchkey"
 
 /* ---- archives of format newc, pushed in pieces of any size */

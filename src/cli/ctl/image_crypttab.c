@@ -5,20 +5,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "crypttab.h"
 #include "lk/fmt.h"
+#include "parts.h"
 
 #define ENTRIES 64
 
 static const char item[] = "crypttab";
 
-struct entry {
-	struct lk_slice name, device, key, options;
-};
-
 struct table {
 	const char *path;
 	size_t n;
-	struct entry e[ENTRIES];
+	struct lk_tab_entry e[ENTRIES];
 };
 
 static void parse(struct lk_slice text, struct table *t)
@@ -26,19 +24,12 @@ static void parse(struct lk_slice text, struct table *t)
 	struct lk_slice line;
 
 	t->n = 0;
-	while (t->n < ENTRIES && lk_next_line(&text, &line)) {
-		struct entry *e = &t->e[t->n];
-
-		memset(e, 0, sizeof(*e));
-		if (!lk_next_word(&line, &e->name) || e->name.p[0] == '#')
-			continue;
-		(void)(lk_next_word(&line, &e->device) && lk_next_word(&line, &e->key) &&
-		       lk_next_word(&line, &e->options));
-		t->n++;
-	}
+	while (t->n < ENTRIES && lk_next_line(&text, &line))
+		if (lk_tab_parse(line, &t->e[t->n]))
+			t->n++;
 }
 
-static const struct entry *entry_of(const struct table *t, const char *name)
+static const struct lk_tab_entry *entry_of(const struct table *t, const char *name)
 {
 	for (size_t i = 0; i < t->n; i++)
 		if (lk_slice_eq_str(t->e[i].name, name))
@@ -46,88 +37,53 @@ static const struct entry *entry_of(const struct table *t, const char *name)
 	return NULL;
 }
 
-/* NAME or NAME=VALUE among the options. */
-static bool option(const struct entry *e, const char *name, struct lk_slice *value)
-{
-	struct lk_slice rest = e->options, want = lk_slice_str(name);
-
-	while (rest.n > 0) {
-		size_t end = rest.n;
-		bool more = lk_slice_find(rest, ',', &end);
-		struct lk_slice one = lk_slice_sub(rest, 0, end);
-
-		rest = lk_slice_sub(rest, end + (more ? 1 : 0), rest.n);
-		if (!lk_slice_starts(one, want) || (one.n > want.n && one.p[want.n] != '='))
-			continue;
-		*value = one.n > want.n ? lk_slice_sub(one, want.n + 1, one.n)
-					: (struct lk_slice){NULL, 0};
-		return true;
-	}
-	return false;
-}
-
 static void line_hint(
     const struct lk_image_look *l, const struct lk_image_volume *v, struct lk_findings *fs)
 {
-	const char *uuid = v->good ? v->conf.uuid : "...";
+	bool tools = l->flavor == LK_IMAGE_TOOLS;
+	uint8_t store[300];
+	struct lk_buf line = LK_BUF(store);
 
-	if (l->flavor == LK_IMAGE_TOOLS)
-		lk_found_hint(fs,
-		    "/etc/crypttab: %s UUID=%s latchkey luks,initramfs,keyscript=FILE; then "
-		    "update-initramfs -u",
-		    v->name, uuid);
-	else
-		lk_found_hint(fs,
-		    "/etc/crypttab: %s UUID=%s " LK_KEY_SOCKET
-		    " luks,x-initrd.attach; then dracut -f",
-		    v->name, uuid);
+	lk_crypttab_line(
+	    tools ? LK_BOOT_TOOLS : LK_BOOT_DRACUT, v->name, v->good ? v->conf.uuid : "...", &line);
+	lk_found_hint(fs, "/etc/crypttab: %.*s; then %s", (int)line.n, (const char *)line.p,
+	    tools ? "update-initramfs -u" : "dracut -f");
 }
 
-/* What keeps the volume from being opened, or the prompt from working. */
 static bool bad_options(
-    const struct lk_image_volume *v, const struct entry *e, struct lk_findings *fs)
+    const struct lk_image_volume *v, const struct lk_tab_entry *e, struct lk_findings *fs)
 {
-	static const struct {
-		const char *name, *why;
-	} bad[] = {
-	    {"key-slot", "the passphrase would be tried on that slot alone"},
-	    {"keyfile-offset", "nothing can be skipped in what latchkey answers"},
-	    {"keyfile-size", "the key's length is latchkey's to say"},
-	    {"noauto", "the volume would not be opened at boot"},
-	};
 	struct lk_slice value;
 	bool found = false;
 
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		if (!option(e, bad[i].name, &value))
+	for (size_t i = 0; i < lk_tab_bads; i++) {
+		const struct lk_tab_bad *bad = &lk_tab_bad[i];
+
+		if (!lk_tab_option(e->options, bad->name, &value))
 			continue;
 		lk_found(
-		    fs, LK_FOUND_FAIL, item, "%s: option %s: %s", v->name, bad[i].name, bad[i].why);
+		    fs, LK_FOUND_FAIL, item, "%s: option %s: %s", v->name, bad->name, bad->why);
 		lk_found_hint(fs, "take it out of /etc/crypttab, then " LK_REBUILD);
 		found = true;
 	}
 	return found;
 }
 
-/* UUID=... or the link of that name; true: it is this volume's. */
+/* true: it is this volume's. */
 static bool right_device(
-    const struct lk_image_volume *v, const struct entry *e, struct lk_findings *fs)
+    const struct lk_image_volume *v, const struct lk_tab_entry *e, struct lk_findings *fs)
 {
-	static const char *const forms[] = {"UUID=", "/dev/disk/by-uuid/"};
+	struct lk_slice said;
 
-	for (size_t i = 0; i < 2; i++) {
-		struct lk_slice form = lk_slice_str(forms[i]);
-		struct lk_slice rest = lk_slice_sub(e->device, form.n, e->device.n);
-
-		if (!lk_slice_starts(e->device, form))
-			continue;
-		if (rest.n > 2 && rest.p[0] == '"')
-			rest = lk_slice_sub(rest, 1, rest.n - 2);
-		if (lk_slice_ieq_str(rest, v->conf.uuid))
-			return true;
+	switch (lk_tab_device(e->device, v->conf.uuid, &said)) {
+	case LK_TAB_THIS:
+		return true;
+	case LK_TAB_OTHER:
 		lk_found(fs, LK_FOUND_FAIL, item, "%s: the entry is for UUID %.*s, not %s", v->name,
-		    (int)rest.n, (const char *)rest.p, v->conf.uuid);
+		    (int)said.n, (const char *)said.p, v->conf.uuid);
 		return false;
+	case LK_TAB_UNKNOWN:
+		break;
 	}
 	lk_found(fs, LK_FOUND_NOTE, item,
 	    "%s: named by %.*s, which the host can give to another disk", v->name, (int)e->device.n,
@@ -139,7 +95,7 @@ static bool right_device(
 }
 
 static void check_systemd(const struct lk_image_look *l, const struct lk_image_volume *v,
-    const struct entry *e, struct lk_findings *fs)
+    const struct lk_tab_entry *e, struct lk_findings *fs)
 {
 	struct lk_slice value;
 
@@ -152,13 +108,13 @@ static void check_systemd(const struct lk_image_look *l, const struct lk_image_v
 	if (bad_options(v, e, fs))
 		return;
 	lk_found(fs, LK_FOUND_OK, item, "%s: opened with the key from " LK_KEY_SOCKET, v->name);
-	if (!option(e, "x-initrd.attach", &value)) {
+	if (!lk_tab_option(e->options, "x-initrd.attach", &value)) {
 		lk_found(fs, LK_FOUND_NOTE, item, "%s: without x-initrd.attach", v->name);
 		lk_found_hint(fs,
 		    "needed for the volume of the root: it is kept open to the end of a "
 		    "shutdown, and host-only images take the line over");
 	}
-	if (option(e, "headless", &value))
+	if (lk_tab_option(e->options, "headless", &value))
 		lk_found(fs, LK_FOUND_NOTE, item,
 		    "%s: headless: there will be no passphrase prompt", v->name);
 }
@@ -188,12 +144,12 @@ static void check_script(struct lk_image_look *l, const struct lk_image_volume *
 }
 
 static void check_tools(struct lk_image_look *l, const struct lk_image_volume *v,
-    const struct entry *e, struct lk_findings *fs)
+    const struct lk_tab_entry *e, struct lk_findings *fs)
 {
 	struct lk_slice script;
 	struct lk_file f;
 
-	if (!option(e, "keyscript", &script)) {
+	if (!lk_tab_option(e->options, "keyscript", &script)) {
 		lk_found(fs, LK_FOUND_FAIL, item, "%s: there is no keyscript among the options",
 		    v->name);
 		line_hint(l, v, fs);
@@ -212,7 +168,7 @@ static void check_tools(struct lk_image_look *l, const struct lk_image_volume *v
 }
 
 static void check_entry(struct lk_image_look *l, const struct lk_image_volume *v,
-    const struct entry *e, struct lk_findings *fs)
+    const struct lk_tab_entry *e, struct lk_findings *fs)
 {
 	if (!right_device(v, e, fs)) {
 		line_hint(l, v, fs);
@@ -229,7 +185,7 @@ static void check_strays(
     const struct lk_image_look *l, const struct table *t, struct lk_findings *fs)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		const struct entry *e = &t->e[i];
+		const struct lk_tab_entry *e = &t->e[i];
 		bool known = false;
 
 		for (size_t j = 0; j < l->volumes; j++)
@@ -268,7 +224,7 @@ void lk_image_check_crypttab(struct lk_image_look *l, struct lk_findings *fs)
 		found += entry_of(&t, l->volume[i].name) != NULL;
 	for (size_t i = 0; i < l->volumes; i++) {
 		const struct lk_image_volume *v = &l->volume[i];
-		const struct entry *e = entry_of(&t, v->name);
+		const struct lk_tab_entry *e = entry_of(&t, v->name);
 
 		if (e != NULL && v->good) {
 			check_entry(l, v, e, fs);

@@ -31,15 +31,27 @@ LK_CHECK enum lk_code lk_recovery_show(
 
 /* ---- crypttab(5) (crypttab.c) */
 enum lk_boot_flavor { LK_BOOT_UNKNOWN, LK_BOOT_DRACUT, LK_BOOT_TOOLS };
-/* What builds this machine's initramfs. */
+/* What builds this machine's initramfs; the second in a tree at `root` ("" for the machine's).
+ * Where both are installed: initramfs-tools if update-initramfs is its own, since newer dracut
+ * packages have a program of that name. */
 enum lk_boot_flavor lk_boot_flavor(void);
-/* The line for a volume, without a newline, in the form that this initramfs needs. */
+enum lk_boot_flavor lk_boot_flavor_of(const char *root);
+/* The line for a volume, without a newline, in the form that this initramfs needs (unknown: as for
+ * systemd). */
 void lk_crypttab_line(
     enum lk_boot_flavor flavor, const char *name, const char *uuid, struct lk_buf *out);
-/* The table with this volume's line in it: a line of the same name (or, with another name, the same
- * UUID=) is changed in key file and missing options only; else one is added at the end. name with
- * line == NULL: the line of this volume goes. Everything else stays to the byte. LK_ECONF: the name
- * is there for another device. LK_ELIMIT. */
+/* The table with this volume's line in it, or without latchkey in that line; every other byte
+ * stays.
+ *
+ * add: a line of this name gets the key field and the options that it lacks, and loses those that
+ * image-check would find wrong; there being none, a line is added at the end. A device that is not
+ * named by UUID stays as it is. LK_ECONF: the name is there for another UUID or twice, the volume
+ * is there under another name (by which the key would be asked for), an option makes something else
+ * than LUKS of it, remarks behind the fields, carriage returns.
+ * Not add: a volume whose last binding is gone must come to its passphrase prompt, so a line whose
+ * key is latchkey's stays with `none` as key, without the key script and without `headless`. Any
+ * other line of this name stays as it is.
+ * LK_ELIMIT: no room in out. */
 LK_CHECK enum lk_code lk_crypttab_edit(struct lk_slice table, enum lk_boot_flavor flavor,
     const char *name, const char *uuid, bool add, struct lk_buf *out, struct lk_err *e);
 
