@@ -82,6 +82,8 @@ bool lk_binding_is(const struct lk_binding *b, enum lk_kind k);
 
 /* 36 characters, lower case: what cryptsetup writes. */
 bool lk_uuid_ok(struct lk_slice s);
+/* 16 hexadecimal digits, lower case: what names a binding. */
+bool lk_binding_id_ok(struct lk_slice s);
 
 /* Every field typed and limited; members of other kinds and unknown ones are ignored. A kind that
  * is not known is no error here: it is read without members of its own, so that it can be refused

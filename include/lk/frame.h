@@ -32,8 +32,9 @@ enum lk_frame {
 	LK_F_TOKEN,     /* jwt */
 	LK_F_CLAIMS,    /* issuer, expires(u64), summary */
 	LK_F_RELEASED,  /* kty, curve (u32 each), n, e, kid, ciphertext */
-	LK_F_TOKENS_OK, /* slots used, tokens used (u32 each), uuid, count(u32), then per binding
-			   the fields of struct lk_binding in order */
+	LK_F_TOKENS_OK, /* the numbers of struct lk_luks2, reencrypting, count (u32 each), uuid,
+			   cipher, integrity, then per binding the fields of struct lk_binding in
+			   order */
 	LK_F_STEP       /* step name, milliseconds(u32): for the timeline ("dns+connect", "tls",
 			   "exchange") */
 };

@@ -18,8 +18,12 @@ struct lk_luks2 {
 	uint32_t slots_used;  /* bit n: key slot n exists */
 	uint32_t slots_light; /* bit n: its hash is PBKDF2 with LK_SLOT_ITERATIONS */
 	uint32_t tokens_used; /* bit n: token n exists */
+	uint32_t tokens_bad;  /* bit n: one of type latchkey that is malformed, there twice, or one
+			       * too many; it is not among the bindings (or only the first is) */
 	uint32_t size;        /* bytes of one copy of the header, with its JSON area */
 	uint32_t json_len;    /* bytes of JSON text in use */
+	uint32_t area;        /* bytes from the start that both copies and the key slots take, as
+			       * the header says; 0: it does not say, or 4 GiB and more */
 	char uuid[37];
 	/* Of the first segment, as the header says; printable, cut off at the end. */
 	char cipher[40];    /* "aes-xts-plain64" */

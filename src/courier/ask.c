@@ -260,10 +260,22 @@ static size_t take_bytes(struct lk_frame_reader *r, uint8_t *out, size_t cap)
 	return v.n;
 }
 
+static bool take_flag(struct lk_frame_reader *r)
+{
+	const uint32_t v = lk_frame_take_u32(r);
+
+	if (v > 1)
+		r->bad = true;
+	return v == 1;
+}
+
 static void take_binding(struct lk_frame_reader *r, struct lk_binding *b)
 {
 	b->token = lk_frame_take_u32(r);
+	const uint32_t state = lk_frame_take_u32(r);
 	b->slot = lk_frame_take_u32(r);
+	b->borrowed = take_flag(r);
+	lk_frame_take_cstr(r, b->replaced_by, sizeof(b->replaced_by));
 	lk_frame_take_cstr(r, b->id, sizeof(b->id));
 	lk_frame_take_cstr(r, b->kind, sizeof(b->kind));
 	lk_frame_take_cstr(r, b->key, sizeof(b->key));
@@ -276,7 +288,34 @@ static void take_binding(struct lk_frame_reader *r, struct lk_binding *b)
 	b->kdf_salt_len = take_bytes(r, b->kdf_salt, sizeof(b->kdf_salt));
 	lk_frame_take_cstr(r, b->label, sizeof(b->label));
 	b->wrapped_len = take_bytes(r, b->wrapped, sizeof(b->wrapped));
-	if (b->token > LK_SLOT_MAX || b->slot > LK_SLOT_MAX || !lk_uuid_ok(lk_slice_str(b->uuid)))
+	const struct lk_slice next = lk_slice_str(b->replaced_by);
+	if (b->token > LK_SLOT_MAX || b->slot > LK_SLOT_MAX || state > LK_BINDING_CUT ||
+	    (state == LK_BINDING_CUT && b->slot != 0) || !lk_uuid_ok(lk_slice_str(b->uuid)) ||
+	    !lk_binding_id_ok(lk_slice_str(b->id)) || (next.n > 0 && !lk_binding_id_ok(next)))
+		r->bad = true;
+	else
+		b->state = (enum lk_binding_state)state;
+}
+
+/* What the header says besides its bindings. */
+static void take_head(struct lk_frame_reader *r, struct lk_luks2 *h)
+{
+	h->slots_used = lk_frame_take_u32(r);
+	h->slots_light = lk_frame_take_u32(r);
+	h->tokens_used = lk_frame_take_u32(r);
+	h->tokens_bad = lk_frame_take_u32(r);
+	h->size = lk_frame_take_u32(r);
+	h->json_len = lk_frame_take_u32(r);
+	h->area = lk_frame_take_u32(r);
+	h->reencrypting = take_flag(r);
+	h->count = lk_frame_take_u32(r);
+	lk_frame_take_cstr(r, h->uuid, sizeof(h->uuid));
+	lk_frame_take_cstr(r, h->cipher, sizeof(h->cipher));
+	lk_frame_take_cstr(r, h->integrity, sizeof(h->integrity));
+	if ((h->slots_light & ~h->slots_used) != 0 || (h->tokens_bad & ~h->tokens_used) != 0 ||
+	    h->size > LK_LUKS2_JSON_MAX + 4096 || h->json_len >= h->size ||
+	    (h->area != 0 && h->area < 2 * h->size) || h->count > LK_BINDINGS_MAX ||
+	    !lk_uuid_ok(lk_slice_str(h->uuid)))
 		r->bad = true;
 }
 
@@ -291,18 +330,11 @@ enum lk_code lk_read_tokens(
 		rc = lk_courier_wait(c, LK_F_TOKENS_OK, store, &r, e);
 	if (rc != LK_OK)
 		return rc;
-	out->slots_used = lk_frame_take_u32(&r);
-	out->tokens_used = lk_frame_take_u32(&r);
-	lk_frame_take_cstr(&r, out->uuid, sizeof(out->uuid));
-	out->count = lk_frame_take_u32(&r);
-	if (out->count > LK_BINDINGS_MAX || !lk_uuid_ok(lk_slice_str(out->uuid))) {
-		r.bad = true;
-		out->count = 0;
-	}
-	for (size_t i = 0; i < out->count; i++)
+	take_head(&r, out);
+	for (size_t i = 0; !r.bad && i < out->count; i++)
 		take_binding(&r, &out->bindings[i]);
 	rc = lk_frame_done(&r, "LUKS2 header", e);
 	if (rc != LK_OK)
-		out->count = 0;
+		memset(out, 0, sizeof(*out));
 	return rc;
 }

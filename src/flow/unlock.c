@@ -145,7 +145,11 @@ enum lk_code lk_unlock_pins(const struct lk_conf *conf, const struct lk_luks2 *h
 		(void)lk_fail(e, LK_ELUKS, "the disk has no token of type " LK_BINDING_TYPE);
 		return lk_hint(e, "enrol the volume with latchkeyctl enroll");
 	}
+	rc = lk_fail(e, LK_ELUKS, "no token of type " LK_BINDING_TYPE " has a key slot");
+	(void)lk_hint(e, "an enrolment was cut short: run latchkeyctl enroll again");
 	for (size_t i = 0; i < h->count; i++) {
+		if (h->bindings[i].state != LK_BINDING_ACTIVE)
+			continue;
 		rc = check_binding(conf, &h->bindings[i], e);
 		if (rc == LK_OK) {
 			*out = &h->bindings[i];

@@ -58,6 +58,11 @@ bool lk_uuid_ok(struct lk_slice s)
 	return is_hex(lk_slice_sub(s, from, s.n - from));
 }
 
+bool lk_binding_id_ok(struct lk_slice s)
+{
+	return s.n == 16 && is_hex(s);
+}
+
 /* One string member into out; unescaped, because json-c may write a slash as "\/". */
 static enum lk_code get_text(const struct lk_json *j, const char *name, uint8_t lowest, char *out,
     size_t cap, struct lk_err *e)
@@ -111,25 +116,56 @@ static bool absent(const struct lk_json *j, const char *name)
 	return lk_json_member(j, name, &value, &e) == LK_EABSENT;
 }
 
-static enum lk_code get_slot(const struct lk_json *j, uint32_t *out, struct lk_err *e)
+static enum lk_code get_number(
+    const struct lk_json *j, const char *name, uint32_t *out, struct lk_err *e)
 {
 	struct lk_slice text;
+	enum lk_code rc = lk_json_str(j, "", &text, e);
+
+	if (rc == LK_OK && !lk_slice_u32(text, LK_SLOT_MAX, out))
+		rc = lk_fail(e, LK_EPROTO, "not a slot number");
+	return rc == LK_OK ? rc : lk_err_prefix(e, "%s", name);
+}
+
+/* Which slot, and with it the state. */
+static enum lk_code get_slot(const struct lk_json *j, struct lk_binding *out, struct lk_err *e)
+{
 	struct lk_json slot;
 	size_t n = 0;
+	const bool pending = !absent(j, "pending-slot");
 	enum lk_code rc = lk_json_len(j, "keyslots", &n, e);
 
 	if (rc != LK_OK)
 		return rc;
-	if (n != 1)
-		return lk_fail(e, LK_EPROTO, "keyslots: %zu of them instead of one", n);
-	rc = lk_json_at(j, "keyslots", 0, &slot, e);
-	if (rc == LK_OK)
-		rc = lk_json_str(&slot, "", &text, e);
-	if (rc != LK_OK)
+	if (n > 1 || (n == 1 && pending))
+		return lk_fail(e, LK_EPROTO, "keyslots: %zu of them instead of %s", n,
+		    pending ? "none, with a pending-slot" : "one");
+	if (pending)
+		rc = lk_json_member(j, "pending-slot", &slot, e);
+	else if (n == 1)
+		rc = lk_json_at(j, "keyslots", 0, &slot, e);
+	out->state = pending ? LK_BINDING_PENDING : n == 1 ? LK_BINDING_ACTIVE : LK_BINDING_CUT;
+	if (rc != LK_OK || out->state == LK_BINDING_CUT)
 		return rc;
-	if (!lk_slice_u32(text, LK_SLOT_MAX, out))
-		return lk_fail(e, LK_EPROTO, "keyslots: not a slot number");
-	return LK_OK;
+	return get_number(&slot, pending ? "pending-slot" : "keyslots", &out->slot, e);
+}
+
+/* What became of it. */
+static enum lk_code get_marks(const struct lk_json *j, struct lk_binding *out, struct lk_err *e)
+{
+	enum lk_code rc = LK_OK;
+
+	if (!absent(j, "replaced-by")) {
+		rc = get_str(j, "replaced-by", out->replaced_by, sizeof(out->replaced_by), e);
+		if (rc == LK_OK && !lk_binding_id_ok(lk_slice_str(out->replaced_by)))
+			rc = lk_fail(e, LK_EPROTO, "replaced-by: not 16 hexadecimal digits");
+	}
+	if (rc != LK_OK || absent(j, "borrowed"))
+		return rc;
+	rc = lk_json_bool(j, "borrowed", &out->borrowed, e);
+	if (rc == LK_OK && !out->borrowed)
+		rc = lk_fail(e, LK_EPROTO, "borrowed: not true");
+	return rc;
 }
 
 static enum lk_code check_urls(const struct lk_binding *b, struct lk_err *e)
@@ -175,7 +211,7 @@ static enum lk_code check_texts(const struct lk_binding *b, struct lk_err *e)
 	uint8_t digest[32];
 	struct lk_buf d = LK_BUF(digest);
 
-	if (id.n != 16 || !is_hex(id))
+	if (!lk_binding_id_ok(id))
 		return lk_fail(e, LK_EPROTO, "id: not 16 hexadecimal digits");
 	for (size_t i = 0; i < kind.n; i++)
 		if (kind.p[i] < 'a' || kind.p[i] > 'z')
@@ -244,7 +280,9 @@ static enum lk_code binding_read(const struct lk_json *j, struct lk_binding *out
 	if (rc == LK_OK)
 		rc = lk_json_int(j, "version", 1, 1, &version, e);
 	if (rc == LK_OK)
-		rc = get_slot(j, &out->slot, e);
+		rc = get_slot(j, out, e);
+	if (rc == LK_OK)
+		rc = get_marks(j, out, e);
 	if (rc == LK_OK)
 		rc = get_str(j, "id", out->id, sizeof(out->id), e);
 	if (rc == LK_OK)
@@ -291,10 +329,30 @@ static void write_own(struct lk_jsonw *w, const struct lk_binding *b, enum lk_ki
 	}
 }
 
-enum lk_code lk_binding_write(const struct lk_binding *b, struct lk_buf *json, struct lk_err *e)
+static void write_slot(struct lk_jsonw *w, const struct lk_binding *b)
 {
 	char slot[12];
 	struct lk_buf s = {.p = (uint8_t *)slot, .n = 0, .cap = sizeof(slot), .bad = false};
+
+	lk_buf_u64(&s, b->slot);
+	lk_jsonw_array(w, "keyslots");
+	if (b->state == LK_BINDING_ACTIVE)
+		lk_jsonw_str(w, NULL, lk_slice_buf(&s));
+	lk_jsonw_end(w);
+	if (b->state == LK_BINDING_PENDING)
+		lk_jsonw_str(w, "pending-slot", lk_slice_buf(&s));
+}
+
+static void write_marks(struct lk_jsonw *w, const struct lk_binding *b)
+{
+	if (b->replaced_by[0] != '\0')
+		lk_jsonw_str(w, "replaced-by", lk_slice_str(b->replaced_by));
+	if (b->borrowed)
+		lk_jsonw_bool(w, "borrowed", true);
+}
+
+enum lk_code lk_binding_write(const struct lk_binding *b, struct lk_buf *json, struct lk_err *e)
+{
 	struct lk_jsonw w;
 	enum lk_kind kind = LK_DERIVED;
 	enum lk_code rc = check_texts(b, e);
@@ -303,18 +361,18 @@ enum lk_code lk_binding_write(const struct lk_binding *b, struct lk_buf *json, s
 		rc = lk_fail(e, LK_EUSAGE, "kind %s is not known", b->kind);
 	if (rc == LK_OK)
 		rc = check_own(b, kind, e);
+	if (rc == LK_OK && b->replaced_by[0] != '\0' &&
+	    !lk_binding_id_ok(lk_slice_str(b->replaced_by)))
+		rc = lk_fail(e, LK_EUSAGE, "replaced-by: not 16 hexadecimal digits");
+	if (rc == LK_OK && b->slot > LK_SLOT_MAX)
+		rc = lk_fail(
+		    e, LK_EUSAGE, "key slot %u: LUKS2 has %u", (unsigned)b->slot, LK_SLOT_MAX + 1);
 	if (rc != LK_OK)
 		return lk_err_prefix(e, "a binding that cannot be written");
-	if (b->slot > LK_SLOT_MAX)
-		return lk_fail(
-		    e, LK_EUSAGE, "key slot %u: LUKS2 has %u", (unsigned)b->slot, LK_SLOT_MAX + 1);
-	lk_buf_u64(&s, b->slot);
 	lk_jsonw_start(&w, json);
 	lk_jsonw_object(&w, NULL);
 	lk_jsonw_str(&w, "type", LK_S(LK_BINDING_TYPE));
-	lk_jsonw_array(&w, "keyslots");
-	lk_jsonw_str(&w, NULL, lk_slice_buf(&s));
-	lk_jsonw_end(&w);
+	write_slot(&w, b);
 	lk_jsonw_int(&w, "version", 1);
 	lk_jsonw_str(&w, "id", lk_slice_str(b->id));
 	lk_jsonw_str(&w, "kind", lk_slice_str(b->kind));
@@ -323,6 +381,7 @@ enum lk_code lk_binding_write(const struct lk_binding *b, struct lk_buf *json, s
 	lk_jsonw_str(&w, "thumbprint", lk_slice_str(b->thumbprint));
 	lk_jsonw_str(&w, "uuid", lk_slice_str(b->uuid));
 	write_own(&w, b, kind);
+	write_marks(&w, b);
 	lk_jsonw_end(&w);
 	if (json->bad)
 		return lk_fail(e, LK_ELIMIT, "the token does not fit");

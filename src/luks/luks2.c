@@ -177,17 +177,94 @@ static enum lk_code read_uuid(const struct copy *c, struct lk_luks2 *out, struct
 	return lk_slice_cstr(lk_slice_sub(field, 0, end), out->uuid, sizeof(out->uuid), e);
 }
 
-/* The members of an object whose names are numbers from 0 to 31, as bits. */
-static uint32_t used_bits(const struct lk_json *j)
+/* ---- key slots, segments, requirements: what the administrator's program wants to know. A boot
+ * does not heed them, so what is malformed here is passed over. */
+
+static bool text_is(const struct lk_json *j, const char *path, const char *want)
+{
+	struct lk_slice text;
+	struct lk_err e;
+
+	memset(&e, 0, sizeof(e));
+	return lk_json_str(j, path, &text, &e) == LK_OK && lk_slice_eq_str(text, want);
+}
+
+static bool is_light(const struct lk_json *slot)
+{
+	int64_t rounds = 0;
+	struct lk_err e;
+
+	memset(&e, 0, sizeof(e));
+	return text_is(slot, "kdf.type", "pbkdf2") &&
+	       lk_json_int(slot, "kdf.iterations", LK_SLOT_ITERATIONS, LK_SLOT_ITERATIONS, &rounds,
+		   &e) == LK_OK;
+}
+
+static void take_slots(const struct lk_json *slots, struct lk_luks2 *out)
 {
 	struct lk_slice name;
-	struct lk_json value;
-	uint32_t bits = 0, n = 0;
+	struct lk_json slot;
+	uint32_t n = 0;
 
-	for (size_t i = 0; lk_json_pair(j, i, &name, &value); i++)
-		if (lk_slice_u32(name, LK_SLOT_MAX, &n))
-			bits |= 1u << n;
-	return bits;
+	for (size_t i = 0; lk_json_pair(slots, i, &name, &slot); i++) {
+		if (!lk_slice_u32(name, LK_SLOT_MAX, &n))
+			continue;
+		const uint32_t bit = 1u << n;
+		if (!(out->slots_used & bit) && is_light(&slot))
+			out->slots_light |= bit;
+		else
+			out->slots_light &= ~bit; /* there twice: who knows which */
+		out->slots_used |= bit;
+		if (text_is(&slot, "type", "reencrypt"))
+			out->reencrypting = true;
+	}
+}
+
+/* Text for people: what does not fit is cut off. */
+static void take_text(const struct lk_json *j, const char *path, char *out, size_t cap)
+{
+	struct lk_json value;
+	struct lk_err e;
+	size_t n = 0;
+
+	memset(&e, 0, sizeof(e));
+	if (lk_json_get(j, path, &value, &e) != LK_OK || lk_json_type(&value) != LK_JSON_STRING)
+		return;
+	const struct lk_slice text = lk_json_raw(&value);
+	for (; n < text.n && n < cap - 1; n++) {
+		const uint8_t c = text.p[n];
+
+		out[n] = '?';
+		if (c > 0x20 && c < 0x7f)
+			out[n] = (char)c;
+	}
+	out[n] = '\0';
+}
+
+static void take_facts(const struct lk_json *root, struct lk_luks2 *out)
+{
+	static const char word[] = "reencrypt";
+	struct lk_slice text;
+	struct lk_json list, value;
+	struct lk_err e;
+	uint32_t bytes = 0;
+	size_t at = 0;
+
+	memset(&e, 0, sizeof(e));
+	take_text(root, "segments.0.encryption", out->cipher, sizeof(out->cipher));
+	take_text(root, "segments.0.integrity.type", out->integrity, sizeof(out->integrity));
+	if (lk_json_str(root, "config.keyslots_size", &text, &e) == LK_OK &&
+	    lk_slice_u32(text, UINT32_MAX - 2 * out->size, &bytes))
+		out->area = 2 * out->size + bytes;
+	/* A segment has flags only while a reencryption moves it. */
+	if (lk_json_get(root, "segments", &list, &e) == LK_OK)
+		for (size_t i = 0; lk_json_pair(&list, i, &text, &value); i++)
+			if (lk_json_len(&value, "flags", &at, &e) == LK_OK && at > 0)
+				out->reencrypting = true;
+	if (lk_json_get(root, "config.requirements", &list, &e) == LK_OK)
+		for (size_t i = 0; lk_json_at(&list, "mandatory", i, &value, &e) == LK_OK; i++)
+			if (lk_slice_search(lk_json_raw(&value), lk_slice_str(word), &at))
+				out->reencrypting = true;
 }
 
 static void take_token(
@@ -200,6 +277,7 @@ static void take_token(
 	if (lk_json_str(token, "type", &type, &e) != LK_OK ||
 	    !lk_slice_eq_str(type, LK_BINDING_TYPE))
 		return;
+	out->tokens_bad |= 1u << number;
 	if (out->count == LK_BINDINGS_MAX) {
 		lk_log(LK_LOG_WARN, "token %u: more than %d of type latchkey; skipped",
 		    (unsigned)number, LK_BINDINGS_MAX);
@@ -211,8 +289,10 @@ static void take_token(
 	}
 	if (lk_binding_read(token, number, &out->bindings[out->count], &e) != LK_OK)
 		lk_log(LK_LOG_WARN, "%s; skipped", e.msg);
-	else
+	else {
+		out->tokens_bad &= ~(1u << number);
 		out->count++;
+	}
 }
 
 static enum lk_code read_json(const struct copy *c, struct lk_luks2 *out, struct lk_err *e)
@@ -233,7 +313,10 @@ static enum lk_code read_json(const struct copy *c, struct lk_luks2 *out, struct
 		e->code = LK_ELUKS;
 		return lk_err_prefix(e, "LUKS2 metadata");
 	}
-	out->slots_used = used_bits(&slots);
+	out->size = (uint32_t)c->size;
+	out->json_len = (uint32_t)c->json.n;
+	take_slots(&slots, out);
+	take_facts(&root, out);
 	for (size_t i = 0; lk_json_pair(&tokens, i, &name, &token); i++)
 		if (lk_slice_u32(name, LK_SLOT_MAX, &number)) {
 			take_token(&token, number, out->tokens_used, out);

@@ -146,6 +146,23 @@ T(the_slot_and_the_token_number_are_not_covered)
 	EQ_CODE(LK_OK, lk_binding_verify(&b, &ikm, &e));
 }
 
+T(what_became_of_it_is_not_covered)
+{
+	struct lk_binding b = sample();
+	struct lk_err e = {0};
+	LK_SECRET ikm = {0};
+
+	ikm_of(&ikm);
+	NEED(lk_binding_seal(&b, &ikm, &e) == LK_OK);
+	EQ_MEM(b.mac, want_mac, 32);
+	b.state = LK_BINDING_PENDING;
+	strcpy(b.replaced_by, "fedcba9876543210");
+	b.borrowed = true;
+	EQ_CODE(LK_OK, lk_binding_verify(&b, &ikm, &e));
+	NEED(lk_binding_seal(&b, &ikm, &e) == LK_OK);
+	EQ_MEM(b.mac, want_mac, 32);
+}
+
 /* ---- JSON */
 
 static struct lk_json_tok toks[256];
@@ -172,6 +189,48 @@ T(what_is_written_is_read)
 	EQ_MEM(&got, &b, sizeof(b));
 	OK(strstr(text, "\"keyslots\":[\"5\"]") != NULL);
 	OK(strstr(text, "\"version\":1,") != NULL);
+}
+
+/* Both ways in every state; `want` is in the text. */
+static void state_both_ways(const struct lk_binding *b, const char *want)
+{
+	struct lk_binding got;
+	char text[2048];
+	struct lk_buf json = {.p = (uint8_t *)text, .n = 0, .cap = sizeof(text) - 1, .bad = false};
+	struct lk_err e = {0};
+
+	NEED(lk_binding_write(b, &json, &e) == LK_OK);
+	text[json.n] = '\0';
+	EQ_CODE(LK_OK, read_text(text, &got, &e));
+	EQ_MEM(&got, b, sizeof(got));
+	if (strstr(text, want) == NULL)
+		T_FAIL("no %s in %s", want, text);
+	OK((strstr(text, "pending-slot") != NULL) == (b->state == LK_BINDING_PENDING));
+	OK((strstr(text, "replaced-by") != NULL) == (b->replaced_by[0] != '\0'));
+	OK((strstr(text, "borrowed") != NULL) == b->borrowed);
+}
+
+T(every_state_is_written_and_read)
+{
+	struct lk_binding b = sample();
+
+	state_both_ways(&b, "\"keyslots\":[\"5\"],\"version\"");
+	b.state = LK_BINDING_PENDING;
+	state_both_ways(&b, "\"keyslots\":[],\"pending-slot\":\"5\",");
+	b.state = LK_BINDING_CUT;
+	b.slot = 0;
+	state_both_ways(&b, "\"keyslots\":[],\"version\"");
+	b = sample();
+	strcpy(b.replaced_by, "fedcba9876543210");
+	state_both_ways(&b, "\"replaced-by\":\"fedcba9876543210\"");
+	b.borrowed = true;
+	state_both_ways(&b, "\"borrowed\":true");
+	b.replaced_by[0] = 'F';
+	struct lk_err e = {0};
+	uint8_t mem[2048];
+	struct lk_buf json = LK_BUF(mem);
+	EQ_CODE(LK_EUSAGE, lk_binding_write(&b, &json, &e));
+	EQ_U(json.n, 0);
 }
 
 T(an_oct_key_has_no_thumbprint)
@@ -207,12 +266,45 @@ T(escaped_slashes_and_unknown_members_are_fine)
 	EQ_U(b.token, 3);
 }
 
+T(a_token_that_lists_no_slot_is_cut)
+{
+	struct lk_binding b;
+	struct lk_err e = {0};
+	char text[2048];
+	const char *at = strstr(GOOD, "[\"1\"]");
+
+	NEED(at != NULL);
+	snprintf(text, sizeof(text), "%.*s[]%s", (int)(at - GOOD), GOOD, at + 5);
+	EQ_CODE(LK_OK, read_text(text, &b, &e));
+	EQ_U(b.state, LK_BINDING_CUT);
+	EQ_U(b.slot, 0);
+}
+
 /* Each row: a text in GOOD and what takes its place. */
+static void rows_are_refused(const char *const row[][2], size_t n)
+{
+	char text[2048];
+
+	for (size_t i = 0; i < n; i++) {
+		const char *at = strstr(GOOD, row[i][0]);
+		struct lk_binding b;
+		struct lk_err e = {0};
+
+		NEED(at != NULL);
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - GOOD), GOOD, row[i][1],
+		    at + strlen(row[i][0]));
+		enum lk_code rc = read_text(text, &b, &e);
+		if (rc != LK_ELUKS)
+			T_FAIL("row %zu gives code %d: %s", i, (int)rc, e.msg);
+		else if (strncmp(e.msg, "token 3: ", 9) != 0)
+			T_FAIL("row %zu does not name the token: %s", i, e.msg);
+	}
+}
+
 T(malformed_members_are_refused)
 {
 	static const char *const row[][2] = {
 	    {"\"type\":\"latchkey\"", "\"type\":\"clevis\""},
-	    {"[\"1\"]", "[]"},
 	    {"[\"1\"]", "[\"1\",\"2\"]"},
 	    {"[\"1\"]", "[1]"},
 	    {"[\"1\"]", "[\"32\"]"},
@@ -241,22 +333,32 @@ T(malformed_members_are_refused)
 	    {"\"mac\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
 		"\"mac\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB\""},
 	};
-	char text[2048];
+	rows_are_refused(row, sizeof(row) / sizeof(row[0]));
+}
 
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		const char *at = strstr(GOOD, row[i][0]);
-		struct lk_binding b;
-		struct lk_err e = {0};
+T(malformed_states_are_refused)
+{
+	static const char *const row[][2] = {
+	    {"[\"1\"]", "[\"1\"],\"pending-slot\":\"1\""},
+	    {"[\"1\"]", "[],\"pending-slot\":1"},
+	    {"[\"1\"]", "[],\"pending-slot\":\"32\""},
+	    {"[\"1\"]", "[],\"pending-slot\":\"\""},
+	    {"[\"1\"]", "[],\"pending-slot\":null"},
+	    {"[\"1\"]", "[],\"pending-slot\":[\"1\"]"},
+	    {"[\"1\"]", "[],\"pending-slot\":\"1\",\"pending-slot\":\"1\""},
+	    {"[\"1\"]", "[],\"pending-slot\":\"1\",\"pending-sl\\u006ft\":\"2\""},
+	    {"\"version\":1", "\"version\":1,\"replaced-by\":\"\""},
+	    {"\"version\":1", "\"version\":1,\"replaced-by\":\"0123456789abcde\""},
+	    {"\"version\":1", "\"version\":1,\"replaced-by\":\"0123456789ABCDEF\""},
+	    {"\"version\":1", "\"version\":1,\"replaced-by\":\"0123456789abcdef0\""},
+	    {"\"version\":1", "\"version\":1,\"replaced-by\":null"},
+	    {"\"version\":1", "\"version\":1,\"borrowed\":false"},
+	    {"\"version\":1", "\"version\":1,\"borrowed\":\"true\""},
+	    {"\"version\":1", "\"version\":1,\"borrowed\":null"},
+	    {"\"version\":1", "\"version\":1,\"borrowed\":true,\"borrowed\":true"},
+	};
 
-		NEED(at != NULL);
-		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - GOOD), GOOD, row[i][1],
-		    at + strlen(row[i][0]));
-		enum lk_code rc = read_text(text, &b, &e);
-		if (rc != LK_ELUKS)
-			T_FAIL("row %zu gives code %d: %s", i, (int)rc, e.msg);
-		else if (strncmp(e.msg, "token 3: ", 9) != 0)
-			T_FAIL("row %zu does not name the token: %s", i, e.msg);
-	}
+	rows_are_refused(row, sizeof(row) / sizeof(row[0]));
 }
 
 T(what_could_not_be_read_is_not_written)

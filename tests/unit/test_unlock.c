@@ -258,6 +258,24 @@ T(the_one_that_agrees_is_found_among_others)
 	OK(b == &h.bindings[1]);
 }
 
+/* One that has no key slot (yet, or any more) is passed over. */
+T(only_an_active_binding_is_taken)
+{
+	const struct lk_binding *b = NULL;
+	struct lk_err e = {0};
+
+	sample();
+	h.bindings[1] = h.bindings[0];
+	h.bindings[2] = h.bindings[0];
+	h.bindings[0].state = LK_BINDING_PENDING;
+	h.bindings[1].state = LK_BINDING_CUT;
+	h.count = 3;
+	EQ_CODE(LK_OK, lk_unlock_pins(&conf, &h, &b, &e));
+	OK(b == &h.bindings[2]);
+	h.count = 2;
+	EQ_CODE(LK_ELUKS, pins(&e));
+}
+
 /* ---- the header through a courier */
 
 #define TOKEN(kind, more)                                                                          \
@@ -276,8 +294,12 @@ T(the_header_arrives_through_the_disk_courier)
 	struct lk_err e = {0};
 
 	image_make(&m, 0x4000,
-	    "{\"keyslots\":{\"0\":{},\"5\":{}},\"tokens\":{\"3\":" TOKEN(
-		"derived", "") ",\"4\":" TOKEN("compat",
+	    "{\"keyslots\":{\"0\":{},\"5\":{\"kdf\":{\"type\":\"pbkdf2\",\"iterations\":1000}}},"
+	    "\"segments\":{\"0\":{\"encryption\":\"aes-xts-plain64\",\"flags\":[\"x\"],"
+	    "\"integrity\":{\"type\":\"hmac(sha256)\"}}},"
+	    "\"config\":{\"keyslots_size\":\"16744448\"},"
+	    "\"tokens\":{\"3\":" TOKEN("derived",
+		",\"replaced-by\":\"00000000000000bb\",\"borrowed\":true") ",\"4\":" TOKEN("compat",
 		",\"kdf-salt\":\"" B64 "\",\"label\":\"a \\\"label\\\"\"") "}}");
 	int fd = image_fd(&m, IMG_SIZE);
 	EQ_CODE(LK_OK, lk_disk_header(fd, lk_deadline_in(5000), &h, &e));
@@ -286,6 +308,12 @@ T(the_header_arrives_through_the_disk_courier)
 	EQ_MEM(&h, &direct, sizeof(h));
 	EQ_U(h.bindings[1].kdf_salt_len, 48);
 	EQ_S(h.bindings[1].label, "a \"label\"");
+	EQ_S(h.bindings[0].replaced_by, "00000000000000bb");
+	OK(h.bindings[0].borrowed);
+	EQ_U(h.slots_light, 1u << 5);
+	EQ_S(h.integrity, "hmac(sha256)");
+	EQ_U(h.area, 16 << 20);
+	OK(h.reencrypting);
 	close(fd);
 }
 
