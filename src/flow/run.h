@@ -31,6 +31,7 @@ struct lk_run_hidden {
 	uint8_t frame[LK_FRAME_MAX + 1024];
 	struct lk_evidence ev;
 	struct lk_snp_proof snp;
+	struct lk_secret released, ikm, volume; /* of lk_unlock_all, while volumes are served */
 } __attribute__((aligned(LK_RUN_PAGE)));
 
 /* A question for certificates, kept until its answer is there. */
