@@ -98,14 +98,14 @@ ready:
 # What does not build fails its own suite, and the rest still runs.
 check: ready
 	@$(SUB) -k programs unit asan build/musl/emulated-sev || true
-	@$(SUITES) lint self unit asan cloud boot snp
+	@$(SUITES) lint self unit asan cloud enroll boot snp
 check-unit: ready
 	@$(SUB) -k programs unit || true
 	@$(SUITES) unit
 check-asan: ready
 	@$(SUB) -k asan || true
 	@$(SUITES) asan
-check-cloud check-boot: check-%: ready
+check-cloud check-boot check-enroll: check-%: ready
 	@$(SUB) programs
 	@$(SUITES) $*
 check-snp: ready
@@ -211,6 +211,7 @@ $(D)/stamp:
 
 -include $(shell [ -d build ] && find build/musl build/asan build/lint -name '*.d' 2>/dev/null)
 
-.PHONY: all setup ready check check-unit check-asan check-cloud check-boot check-snp lint size repro demo sim clean \
+.PHONY: all setup ready check check-unit check-asan check-cloud check-enroll check-boot \
+	check-snp lint size repro demo sim clean \
 	install programs unit asan warnings tidy cppcheck FORCE
 .PRECIOUS: build/musl/obj/%.o build/asan/obj/%.o build/musl/obj/tests/%.o build/asan/obj/tests/%.o

@@ -22,6 +22,7 @@ import time
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[c=>]|\r")
 APPEND = "console=ttyS0 panic=-1 root=/dev/mapper/root ro rd.shell=0 rd.emergency=poweroff systemd.show_status=1"
 MACHINE = "q35,sata=off,smbus=off,accel="
+DRIVE = "file=%s,format=raw,if=virtio,cache=unsafe"
 NETWORK = "rd.neednet=1 ip=dhcp"
 # While the kernel patches its own code, an int3 stands there for a moment. TCG with a thread for each processor now and
 # then shows it to the other processor too late, whose kernel knows nothing of it then: the emulator's fault, which was
@@ -62,13 +63,13 @@ class Boot:
     """
 
     def __init__(self, kernel, initrd, disk, log, tpm=None, append="", network=True, nic=True,
-                 expect=(), refuse=(), typed=(), timeout=300, memory=1024, echo=None):
+                 expect=(), refuse=(), typed=(), timeout=300, memory=1024, echo=None, drives=()):
         self.kernel, self.initrd, self.disk, self.log = kernel, initrd, disk, log
         self.tpm, self.nic, self.timeout, self.memory = tpm, nic, timeout, memory
         self.append = " ".join(part for part in (APPEND, NETWORK if network else "", append) if part)
         self.expect, self.refuse = list(expect), list(refuse)
         self.typed = list(typed)
-        self.echo = echo
+        self.echo, self.drives = echo, list(drives)
         self.raw = b""
         self.text = ""
         self.typed_up_to = 0
@@ -95,8 +96,10 @@ class Boot:
         argv = ["qemu-system-x86_64", "-machine", MACHINE + os.environ.get("ACCEL", "tcg"), "-cpu", "max",
                 "-smp", "2", "-m", str(self.memory), "-nodefaults", "-no-user-config", "-display", "none",
                 "-serial", "stdio", "-no-reboot",
-                "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk,
+                "-drive", DRIVE % self.disk,
                 "-kernel", self.kernel, "-initrd", self.initrd, "-append", self.append]
+        for drive in self.drives:
+            argv += ["-drive", DRIVE % drive]
         if self.nic is True:
             argv += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
         elif self.nic:

@@ -1,5 +1,6 @@
 """What the demo and the boot tests share: where things are, the simulated cloud, the enrolled disk, the image."""
 
+import contextlib
 import hashlib
 import importlib
 import os
@@ -157,41 +158,62 @@ def prepare_disk(machine):
 
 
 def with_settings(text, **settings):
-    """A configuration with these settings in place of its own."""
-    lines = [line for line in text.strip().split("\n") if line.split("=")[0].strip() not in settings]
-    return "\n".join(lines + ["%s = %s" % pair for pair in settings.items()]) + "\n"
+    """A configuration with these settings of the volume in place of its own."""
+    volume, section, rest = text.partition("\n[alternative]")
+    lines = [line for line in volume.strip().split("\n") if line.split("=")[0].strip() not in settings]
+    return "\n".join(lines + ["%s = %s" % pair for pair in settings.items()]) + section + rest.rstrip("\n") + "\n"
+
+
+# An emulated machine on a busy host may need more than the two minutes of the default.
+IN_THE_IMAGE = {"trust": "/etc/latchkey/trust.pem", "timeout": 280}
+
+
+@contextlib.contextmanager
+def at_work(machine):
+    """The machine's cloud and its TPM, running on the host; the TPM's device.  Inside the namespace."""
+    log = os.path.join(machine.folder, "enroll.log")
+    link = os.path.join(machine.folder, "tpmrm0")
+    argv = [os.path.join(CLOUD, "vtpm.py"), "serve", "--tpm", machine.tpm, "--link", link]
+    with cloud(machine.cloud, log), Child(argv, log) as tpm:
+        tpm.wait_for("the TPM", lambda: os.path.exists(link))
+        yield link
+
+
+def crypttab_line(said):
+    """The line for dracut with systemd, from what `latchkeyctl enroll` printed."""
+    line = re.search(r"^ *(%s UUID=\S+ /run/latchkey/key\.sock .*)$" % VOLUME, said, re.M)
+    if not line:
+        raise StageError("enroll does not say what belongs into crypttab")
+    return line.group(1) + "\n"
+
+
+def key_digest(machine, programs, link, config):
+    """Has the volume's key handed over on the host; its SHA-256 goes into the machine's folder."""
+    key = run(os.path.join(programs, "latchkey"), "key", VOLUME, "--conf-dir", config, "--device", machine.disk,
+              "--tpm", link, "--kmsg", "no")
+    with open(machine.digest, "w") as f:
+        f.write(hashlib.sha256(key).hexdigest())
 
 
 def enroll(machine, programs):
     """Make the TPM, bind the disk with a real attestation and release, keep the configuration for the image.
 
     To be called inside the namespace.  Returns what enroll printed."""
-    tool = os.path.join(CLOUD, "vtpm.py")
-    log = os.path.join(machine.folder, "enroll.log")
     host = os.path.join(machine.folder, "host")
-    link = os.path.join(machine.folder, "tpmrm0")
     authority = os.path.join(machine.cloud, "ca.pem")
     os.makedirs(machine.cloud, exist_ok=True)
-    run(tool, "provision", "--state", machine.cloud, "--tpm", machine.tpm)
-    with cloud(machine.cloud, log), Child([tool, "serve", "--tpm", machine.tpm, "--link", link], log) as tpm:
-        tpm.wait_for("the TPM", lambda: os.path.exists(link))
+    run(os.path.join(CLOUD, "vtpm.py"), "provision", "--state", machine.cloud, "--tpm", machine.tpm)
+    with at_work(machine) as link:
         said = run(os.path.join(programs, "latchkeyctl"), "enroll", machine.disk, "--name", VOLUME,
                    "--key", KEY, "--attest", ATTEST, "--trust", authority, "--tpm", link,
                    "--conf-dir", host, "--key-file", os.path.join(machine.folder, "passphrase")).decode()
-        key = run(os.path.join(programs, "latchkey"), "key", VOLUME, "--conf-dir", host, "--device", machine.disk,
-                  "--tpm", link, "--kmsg", "no")
-    with open(machine.digest, "w") as f:
-        f.write(hashlib.sha256(key).hexdigest())
+        key_digest(machine, programs, link, host)
     shutil.copy(authority, os.path.join(machine.config, "trust.pem"))
     name = VOLUME + ".conf"
     with open(os.path.join(host, name)) as f, open(os.path.join(machine.config, name), "w") as g:
-        # An emulated machine on a busy host may need more than the two minutes of the default.
-        g.write(with_settings(f.read(), trust="/etc/latchkey/trust.pem", timeout=280))
-    line = re.search(r"^ *(%s UUID=\S+ /run/latchkey/key\.sock .*)$" % VOLUME, said, re.M)
-    if not line:
-        raise StageError("enroll does not say what belongs into crypttab")
+        g.write(with_settings(f.read(), **IN_THE_IMAGE))
     with open(machine.crypttab, "w") as f:
-        f.write(line.group(1) + "\n")
+        f.write(crypttab_line(said))
     return said
 
 

@@ -97,6 +97,8 @@ installkernel() {
     hostonly='' instmods sev-guest tsm configfs
     hostonly='' instmods hv_vmbus hv_storvsc hv_netvsc pci-hyperv mana hv_utils
     hostonly='' instmods dm_crypt algif_skcipher
+    # An authenticated volume is dm-crypt over dm-integrity, with a composed cipher that dm-crypt asks for by name.
+    hostonly='' instmods dm_integrity authenc hmac sha256_generic gcm aegis128 chacha20poly1305
     return 0
 }
 
