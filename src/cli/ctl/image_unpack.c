@@ -16,6 +16,7 @@
 #include "lk/fmt.h"
 #include "lk/io.h"
 #include "lk/log.h"
+#include "process.h"
 
 #define MESSAGE_MAX 300
 
@@ -48,50 +49,27 @@ LK_CHECK static enum lk_code find_program(const char *name, char path[static 40]
 	return lk_hint(e, "install it, or check the image where it was made");
 }
 
-/* Async-signal-safe only. */
-_Noreturn static void child_exec(const char *path, const char *const *argv, int fds[static 3])
-{
-	static char env_path[] = "PATH=/usr/bin:/bin", lang[] = "LC_ALL=C";
-	static char *env[] = {env_path, lang, NULL};
-
-	/* Above the targets first, so that no dup2 hits a source. */
-	for (int i = 0; i < 3; i++) {
-		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 10);
-		if (fds[i] < 0)
-			_exit(126);
-	}
-	for (int i = 0; i < 3; i++)
-		if (dup2(fds[i], i) < 0)
-			_exit(126);
-	signal(SIGPIPE, SIG_DFL);
-	execve(path, (char *const *)(uintptr_t)argv, env);
-	_exit(127);
-}
-
 LK_CHECK static enum lk_code start(enum lk_packing kind, struct child *c, struct lk_err *e)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
+	enum lk_code rc;
 	char path[40];
 
 	if (find_program(arguments[kind][0], path, e) != LK_OK)
 		return e->code;
 	if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0 &&
 	    fcntl(in[1], F_SETFL, O_NONBLOCK) == 0)
-		c->pid = fork();
-	if (c->pid == 0) {
-		int fds[3] = {in[0], out[1], err[1]};
-
-		child_exec(path, arguments[kind], fds);
-	}
-	if (c->pid < 0)
-		(void)lk_fail_sys(e, errno, "cannot start %s", path);
+		rc = lk_process_start(
+		    path, arguments[kind], (int[]){in[0], out[1], err[1], -1}, &c->pid, e);
+	else
+		rc = lk_fail_sys(e, errno, "cannot start %s", path);
 	lk_close(&in[0]);
 	lk_close(&out[1]);
 	lk_close(&err[1]);
 	c->in = in[1];
 	c->out = out[0];
 	c->err = err[0];
-	return e->code;
+	return rc;
 }
 
 static void feed(struct child *c, struct lk_slice *in)

@@ -55,7 +55,7 @@ void lk_crypttab_line(
 LK_CHECK enum lk_code lk_crypttab_edit(struct lk_slice table, enum lk_boot_flavor flavor,
     const char *name, const char *uuid, bool add, struct lk_buf *out, struct lk_err *e);
 
-/* ---- other programs (tool.c) */
+/* ---- other programs (tool.c); process.h has what this shares with lk_cs_run() */
 struct lk_tool {
 	const char *program;     /* absolute path */
 	const char *const *argv; /* argv[0] first, NULL-terminated */
@@ -64,11 +64,12 @@ struct lk_tool {
 			 error into the failure's message */
 	lk_time deadline;
 };
-/* Empty environment but PATH and LC_ALL=C. LK_ESYS: cannot be run, or a status other than 0
- * (e->lib). */
+/* Empty environment but PATH and LC_ALL=C. LK_ESYS: cannot be run, input larger than a pipe (64
+ * KiB), or a status other than 0 (e->lib). LK_ETIME: it was told to end, and 5 s later made to. */
 LK_CHECK enum lk_code lk_tool_run(const struct lk_tool *t, struct lk_err *e);
-/* Rebuild the initramfs of the running kernel, with dracut -f or update-initramfs -u; its output
- * goes to standard error. */
+/* Rebuild the images of all kernels that are installed, with dracut or update-initramfs: which of
+ * them boots next is not known here, and one that was left out would still have the old settings.
+ * What they say goes to standard error. LK_ECONF: neither is here; LK_ESYS. */
 LK_CHECK enum lk_code lk_image_rebuild(
     enum lk_boot_flavor flavor, lk_time deadline, struct lk_err *e);
 
