@@ -20,8 +20,8 @@ struct lk_conf {
 	char key[600];                 /* https://HOST/keys/NAME[/VERSION], pinned */
 	char attest[LK_HOST_MAX + 16]; /* https://HOST, pinned */
 	char thumbprint[44];           /* of the vault key, pinned; "": oct key */
-	enum lk_kind kind;             /* of the binding, beside derived, which always is welcome */
 	char wrapped[65];              /* SHA-256 of a wrapped secret, pinned; "": none is taken */
+	enum lk_kind kind;             /* of the binding, beside derived, which always is welcome */
 	enum lk_identity identity;
 	char identity_id[300];
 	enum lk_enc enc;
@@ -33,7 +33,6 @@ struct lk_conf {
 	char os_name[64];            /* os-release NAME; "": Linux */
 	uint32_t os_major, os_minor; /* of os-release VERSION_ID; major 0: 1.0 */
 	uint32_t timeout_s;          /* 120: the one deadline */
-	bool kmsg;
 	/* SNP path */
 	enum lk_evidence_from evidence;
 	char snp_path[128];          /* of the source that is named; "": the usual one */
@@ -42,7 +41,8 @@ struct lk_conf {
 	char attest_api_version[24]; /* "2022-08-01", of /attest/SevSnpVm */
 	char security_context[256];  /* folder with the host's files for confidential containers */
 	char init_data[256];         /* "": none; file whose SHA-256 is HOST_DATA */
-	bool kds;                    /* may AMD's key distribution service be asked? */
+	bool kmsg;
+	bool kds;        /* may AMD's key distribution service be asked? */
 	char digest[65]; /* SHA-256 of the configuration file in hexadecimal, or "" when there is
 			    none or the command line says something else */
 };

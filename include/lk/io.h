@@ -27,6 +27,8 @@ LK_CHECK enum lk_code lk_file_read(const char *path, struct lk_buf *out, struct 
 /* Write to a temporary name in the same folder, fsync, rename, fsync the folder. */
 LK_CHECK enum lk_code lk_file_replace(
     const char *path, struct lk_slice data, unsigned mode, struct lk_err *e);
+/* Remove and fsync the folder. That it is not there is no failure. */
+LK_CHECK enum lk_code lk_file_remove(const char *path, struct lk_err *e);
 void lk_close(int *fd); /* closes when >= 0, sets to -1 */
 
 #endif

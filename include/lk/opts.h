@@ -50,8 +50,8 @@ void lk_opts_defaults(struct lk_args *out);
 /* argv without program and verb. */
 LK_CHECK enum lk_code lk_opts_argv(
     int argc, char *const argv[], struct lk_args *out, struct lk_err *e);
-/* Settings of a file go into conf, except those that the command line gave. `path` is for messages.
- */
+/* Settings of a file go into conf, except those that the command line gave; conf.digest is the
+ * text's. `path` is for messages. */
 LK_CHECK enum lk_code lk_opts_text(
     struct lk_slice text, const char *path, struct lk_args *a, struct lk_err *e);
 /* DIR/NAME.conf for the volume; sets conf.name. NAME is [0-9A-Za-z._-], not starting with a dot.

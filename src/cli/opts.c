@@ -13,11 +13,11 @@
 /* What an [alternative] may say, and what of it is never the first binding's. */
 #define EITHER  (LK_OPT_FILE | LK_OPT_ALT)
 #define ITS_OWN (LK_OPT_FILE | LK_OPT_ALT | LK_OPT_OWN)
+#define LOCAL   (LK_OPT_FILE | LK_OPT_HERE)
 
 const struct lk_opt lk_opt_table[] = {
     {"uuid", "UUID", LK_OPT_UUID, LK_OPT_FILE, CONF(uuid), "LUKS UUID of the volume (a pin)"},
-    {"device", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(device),
-	"the volume's device [found by UUID]"},
+    {"device", "PATH", LK_OPT_PATH, LOCAL, CONF(device), "the volume's device [found by UUID]"},
     {"key", "URL", LK_OPT_KEY, ITS_OWN, CONF(key),
 	"key to be released, https://HOST/keys/NAME[/VERSION] (a pin)"},
     {"attest", "URL", LK_OPT_HOST, ITS_OWN, CONF(attest),
@@ -35,10 +35,10 @@ const struct lk_opt lk_opt_table[] = {
     {"api-version", "TEXT", LK_OPT_WORD, EITHER, CONF(api_version), "of the vault [7.4]"},
     {"trust", "FILE", LK_OPT_PATH, LK_OPT_FILE, CONF(trust),
 	"trust anchors, PEM [/etc/ssl/certs/ca-certificates.crt]"},
-    {"tpm", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(tpm), "TPM device [/dev/tpmrm0]"},
-    {"event-log", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(event_log),
+    {"tpm", "PATH", LK_OPT_PATH, LOCAL, CONF(tpm), "TPM device [/dev/tpmrm0]"},
+    {"event-log", "PATH", LK_OPT_PATH, LOCAL, CONF(event_log),
 	"boot event log [/sys/kernel/security/tpm0/binary_bios_measurements]"},
-    {"cryptsetup", "PATH", LK_OPT_PATH, LK_OPT_FILE, CONF(cryptsetup),
+    {"cryptsetup", "PATH", LK_OPT_PATH, LOCAL, CONF(cryptsetup),
 	"the program [/usr/sbin/cryptsetup or /sbin/cryptsetup]"},
     {"evidence", "FROM", LK_OPT_EVIDENCE, LK_OPT_FILE, CONF(evidence),
 	"auto, vtpm, tsm (configfs-tsm), sev-guest, or sev (kernels before 5.19) [auto]"},

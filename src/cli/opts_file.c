@@ -1,4 +1,4 @@
-/* opts_file.c - read and write /etc/latchkey/NAME.conf: `name = value` lines and [alternative], #
+/* opts_file.c - read /etc/latchkey/NAME.conf: `name = value` lines and [alternative], #
  * starts a comment line. */
 #include <string.h>
 
@@ -13,6 +13,37 @@ static struct lk_slice trim(struct lk_slice s)
 	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
 		s = lk_slice_sub(s, 0, s.n - 1);
 	return s;
+}
+
+/* false: not of the form name = value */
+static bool split(struct lk_slice text, struct lk_slice *name, struct lk_slice *value)
+{
+	size_t eq = 0;
+
+	if (!lk_slice_find(text, '=', &eq))
+		return false;
+	*name = trim(lk_slice_sub(text, 0, eq));
+	*value = trim(lk_slice_sub(text, eq + 1, text.n));
+	return true;
+}
+
+static bool is_remark(struct lk_slice trimmed)
+{
+	return trimmed.n == 0 || trimmed.p[0] == '#';
+}
+
+bool lk_opt_is_section(struct lk_slice line)
+{
+	return lk_slice_starts(trim(line), LK_S("["));
+}
+
+const struct lk_opt *lk_opt_of_line(struct lk_slice line, size_t *index)
+{
+	struct lk_slice text = trim(line), name, value;
+
+	if (is_remark(text) || lk_opt_is_section(line) || !split(text, &name, &value))
+		return NULL;
+	return lk_opt_find(name, index);
 }
 
 /* Where the reader of a file is. */
@@ -77,18 +108,16 @@ LK_CHECK static enum lk_code line(struct reader *r, struct lk_slice text, struct
 {
 	struct lk_slice name, value;
 	const struct lk_opt *o;
-	size_t eq = 0, index = 0;
+	size_t index = 0;
 	bool counts;
 
 	text = trim(text);
-	if (text.n == 0 || text.p[0] == '#')
+	if (is_remark(text))
 		return LK_OK;
-	if (text.p[0] == '[')
+	if (lk_opt_is_section(text))
 		return section(r, text, e);
-	if (!lk_slice_find(text, '=', &eq))
+	if (!split(text, &name, &value))
 		return lk_fail(e, LK_ECONF, "not of the form name = value");
-	name = trim(lk_slice_sub(text, 0, eq));
-	value = trim(lk_slice_sub(text, eq + 1, text.n));
 	o = lk_opt_find(name, &index);
 	if (o == NULL || (o->flags & LK_OPT_FILE) == 0)
 		return lk_fail(e, LK_ECONF, "unknown setting");
@@ -104,7 +133,7 @@ LK_CHECK static enum lk_code line(struct reader *r, struct lk_slice text, struct
 	return LK_OK;
 }
 
-enum lk_code lk_opts_text_binding(
+LK_CHECK static enum lk_code parse(
     struct lk_slice text, const char *path, size_t binding, struct lk_args *a, struct lk_err *e)
 {
 	struct reader r = {.a = a, .want = binding, .line = 1};
@@ -132,12 +161,6 @@ enum lk_code lk_opts_text_binding(
 	return LK_OK;
 }
 
-enum lk_code lk_opts_text(
-    struct lk_slice text, const char *path, struct lk_args *a, struct lk_err *e)
-{
-	return lk_opts_text_binding(text, path, 0, a, e);
-}
-
 /* What a release policy may test is the file's digest as sha256sum prints it: it stands for the
  * settings only where nothing on the command line overrides the file. */
 LK_CHECK static enum lk_code digest(struct lk_slice text, struct lk_args *a, struct lk_err *e)
@@ -154,6 +177,20 @@ LK_CHECK static enum lk_code digest(struct lk_slice text, struct lk_args *a, str
 	lk_hex_encode(lk_slice_of(raw, sizeof(raw)), &hex);
 	a->conf.digest[hex.n] = '\0';
 	return LK_OK;
+}
+
+enum lk_code lk_opts_text_binding(
+    struct lk_slice text, const char *path, size_t binding, struct lk_args *a, struct lk_err *e)
+{
+	if (parse(text, path, binding, a, e) != LK_OK)
+		return e->code;
+	return digest(text, a, e);
+}
+
+enum lk_code lk_opts_text(
+    struct lk_slice text, const char *path, struct lk_args *a, struct lk_err *e)
+{
+	return lk_opts_text_binding(text, path, 0, a, e);
 }
 
 enum lk_code lk_opts_binding(const char *name, size_t binding, struct lk_args *a, struct lk_err *e)
@@ -177,53 +214,10 @@ enum lk_code lk_opts_binding(const char *name, size_t binding, struct lk_args *a
 		e->code = LK_ECONF;
 		return e->code;
 	}
-	if (lk_opts_text_binding(lk_slice_buf(&text), path, binding, a, e) != LK_OK)
-		return e->code;
-	return digest(lk_slice_buf(&text), a, e);
+	return lk_opts_text_binding(lk_slice_buf(&text), path, binding, a, e);
 }
 
 enum lk_code lk_opts_volume(const char *name, struct lk_args *a, struct lk_err *e)
 {
 	return lk_opts_binding(name, 0, a, e);
-}
-
-static void put(struct lk_buf *out, const char *name, const char *value, const char *normal)
-{
-	if (value[0] != '\0' && (normal == NULL || strcmp(value, normal) != 0))
-		lk_buf_fmt(out, "%s = %s\n", name, value);
-}
-
-void lk_opts_write(const struct lk_conf *c, struct lk_buf *out)
-{
-	static const char *const who[] = {"system", "client:", "object:", "resource:"};
-	static struct lk_args normal;
-
-	lk_opts_defaults(&normal);
-	put(out, "uuid", c->uuid, NULL);
-	put(out, "key", c->key, NULL);
-	put(out, "attest", c->attest, NULL);
-	put(out, "thumbprint", c->thumbprint, NULL);
-	put(out, "kind", lk_kind_name(c->kind), lk_kind_name(normal.conf.kind));
-	put(out, "wrapped", c->wrapped, NULL);
-	if (c->identity != LK_ID_SYSTEM)
-		lk_buf_fmt(out, "identity = %s%s\n", who[c->identity], c->identity_id);
-	if (c->enc != normal.conf.enc)
-		lk_buf_fmt(out, "enc = %s\n", lk_enc_name(c->enc));
-	put(out, "api-version", c->api_version, normal.conf.api_version);
-	if (c->evidence != normal.conf.evidence)
-		lk_buf_fmt(out, "evidence = %s\n", lk_opt_evidence_name(c->evidence));
-	if (c->vmpl != normal.conf.vmpl)
-		lk_buf_fmt(out, "vmpl = %u\n", (unsigned)c->vmpl);
-	if (c->wrap_bits != normal.conf.wrap_bits)
-		lk_buf_fmt(out, "wrap-bits = %u\n", (unsigned)c->wrap_bits);
-	put(out, "attest-api-version", c->attest_api_version, normal.conf.attest_api_version);
-	put(out, "init-data", c->init_data, NULL);
-	put(out, "security-context", c->security_context, normal.conf.security_context);
-	if (c->kds)
-		lk_buf_fmt(out, "kds = yes\n");
-	put(out, "trust", c->trust, normal.conf.trust);
-	if (c->timeout_s != normal.conf.timeout_s)
-		lk_buf_fmt(out, "timeout = %u\n", (unsigned)c->timeout_s);
-	if (!c->kmsg)
-		lk_buf_fmt(out, "kmsg = no\n");
 }

@@ -26,10 +26,11 @@ enum __attribute__((packed)) lk_opt_kind {
 	LK_OPT_BOOL /* no value; command line only */
 };
 
-#define LK_OPT_FILE 1u /* may stand in a configuration file */
-#define LK_OPT_CTL  2u /* latchkeyctl only */
-#define LK_OPT_ALT  4u /* may stand in an [alternative], too */
-#define LK_OPT_OWN  8u /* an [alternative] does not inherit it */
+#define LK_OPT_FILE 1u  /* may stand in a configuration file */
+#define LK_OPT_CTL  2u  /* latchkeyctl only */
+#define LK_OPT_ALT  4u  /* may stand in an [alternative], too */
+#define LK_OPT_OWN  8u  /* an [alternative] does not inherit it */
+#define LK_OPT_HERE 16u /* the machine's where one enrols: the one that boots may be another */
 
 struct lk_opt {
 	const char *name;
@@ -49,6 +50,14 @@ const struct lk_opt *lk_opt_find(struct lk_slice name, size_t *index);
 /* Check `value` and store it. LK_ECONF. */
 LK_CHECK enum lk_code lk_opt_set(
     const struct lk_opt *o, struct lk_slice value, struct lk_args *out, struct lk_err *e);
+
+/* A line of a file: NULL for a remark, a section's name, and what is no setting. */
+const struct lk_opt *lk_opt_of_line(struct lk_slice line, size_t *index);
+bool lk_opt_is_section(struct lk_slice line);
+/* The line `name = value`, as lk_opt_set() reads it; nothing when the value is "". For settings
+ * that a file may hold. */
+void lk_opt_put(const struct lk_opt *o, const struct lk_conf *c, struct lk_buf *out);
+bool lk_opt_same(const struct lk_opt *o, const struct lk_conf *a, const struct lk_conf *b);
 
 /* An option of one verb whose value no file can hold and no other verb wants. `set` checks the
  * value and stores it (LK_ECONF); NULL: a bool that takes none. Values are borrowed from the

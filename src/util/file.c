@@ -127,3 +127,10 @@ enum lk_code lk_file_replace(
 	}
 	return sync_folder(path, e);
 }
+
+enum lk_code lk_file_remove(const char *path, struct lk_err *e)
+{
+	if (unlink(path) == 0)
+		return sync_folder(path, e);
+	return errno == ENOENT || errno == ENOTDIR ? LK_OK : lk_fail_sys(e, errno, "%s", path);
+}

@@ -124,7 +124,7 @@ static bool is_azure(void)
 static void load_volumes(const struct lk_args *a, struct lk_image_look *l)
 {
 	static struct lk_image_volume host[LK_VOLUMES_MAX];
-	static uint8_t store[LK_VOLUMES_MAX][8192];
+	static uint8_t store[LK_VOLUMES_MAX][LK_CONF_FILE_MAX];
 	static struct lk_args all;
 	struct lk_volumes names;
 	struct lk_err ignored = {0};
