@@ -1,4 +1,5 @@
-/* lk/pem.h - certificates out of PEM text (RFC 7468), whatever else stands between them. */
+/* lk/pem.h - certificates and the like out of PEM text (RFC 7468), whatever else stands between
+ * them. */
 #ifndef LK_PEM_H
 #define LK_PEM_H
 
@@ -13,5 +14,8 @@ enum lk_pem { LK_PEM_END, LK_PEM_CERT, LK_PEM_BAD };
  * there is one, but it is damaged or too large; go on for the rest. That the DER is a certificate
  * is not checked. */
 enum lk_pem lk_pem_next(struct lk_slice *text, struct lk_buf *der);
+/* The same for what stands between these two lines. */
+enum lk_pem lk_pem_between(
+    struct lk_slice *text, struct lk_slice begin, struct lk_slice end, struct lk_buf *der);
 
 #endif

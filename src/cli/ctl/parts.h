@@ -12,8 +12,9 @@
 /* ---- the public half of a vault key, for kind wrapped (pubkey.c)
  *
  * PEM of a SubjectPublicKeyInfo, a JWK, or what `az keyvault key show` prints (an object whose
- * member `key` is a JWK). kid: "" when the file does not say it. LK_ECONF: none of these, or not an
- * RSA key. */
+ * member `key` is a JWK), n and e as base64url or as base64. kid: the key's address, https://...;
+ * "" when the file does not say it. LK_ECONF: none of these, not an RSA key of 2048 to 4096 bits,
+ * or a private key, of which nothing stays in memory. */
 LK_CHECK enum lk_code lk_pubkey_file(
     const char *path, struct lk_pub *out, char kid[static 600], struct lk_err *e);
 LK_CHECK enum lk_code lk_pubkey_text(
@@ -24,8 +25,9 @@ LK_CHECK enum lk_code lk_pubkey_text(
 #define LK_RECOVERY_LEN   71
 #define LK_RECOVERY_TOKEN "{\"type\":\"systemd-recovery\",\"keyslots\":[\"%u\"]}"
 LK_CHECK enum lk_code lk_recovery_make(struct lk_secret *out, struct lk_err *e);
-/* Show it once on descriptor `to` (standard output in the program): the text, and a QR code by
- * qrencode(1), which gets it through a pipe, where that program is installed. */
+/* Show it once on descriptor `to` (standard output in the program), whatever that is: the text, and
+ * a QR code by qrencode(1), which gets it through a pipe, where that program is installed. A
+ * picture that fails is a warning. LK_ESYS, LK_ETIME: it was not shown, or not all of it. */
 LK_CHECK enum lk_code lk_recovery_show(
     int to, const struct lk_secret *key, const char *device, struct lk_err *e);
 
