@@ -12,6 +12,7 @@ DESTDIR ?=
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 DRACUTDIR ?= $(PREFIX)/lib/dracut/modules.d
+TOOLSDIR ?= $(PREFIX)/share/initramfs-tools
 CFLAGS ?=
 LDFLAGS ?=
 D := build/deps
@@ -126,10 +127,16 @@ sim: ready
 	@tests/cloud/ns --state build/cloud tests/cloud/sim.py --state build/cloud --verbose
 # Only what is in the tree; the units are for the initramfs, so nothing is enabled here.
 install: all
+	@$(SUB) install-files
+# Without looking whether they are up to date.
+install-files:
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix build/,$(progs))
 	install -Dm644 -t $(DESTDIR)$(UNITDIR) $(wildcard initramfs/systemd/latchkey*)
 	for f in $$(find dracut -type f | sed 's|^dracut/||'); do \
 		install -Dm755 dracut/$$f $(DESTDIR)$(DRACUTDIR)/$$f || exit 1; done
+	for f in $$(find initramfs/initramfs-tools -type f | sed 's|^initramfs/initramfs-tools/||'); do \
+		install -Dm755 initramfs/initramfs-tools/$$f $(DESTDIR)$(TOOLSDIR)/$$f || exit 1; done
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/lib/latchkey initramfs/keyscript
 	for f in $(wildcard src/man/*.[1-8]); do \
 		install -Dm644 $$f $(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$${f##*/} || exit 1; done
 	for f in $(wildcard etc/*.conf*); do \
@@ -213,5 +220,5 @@ $(D)/stamp:
 
 .PHONY: all setup ready check check-unit check-asan check-cloud check-enroll check-boot \
 	check-snp lint size repro demo sim clean \
-	install programs unit asan warnings tidy cppcheck FORCE
+	install install-files programs unit asan warnings tidy cppcheck FORCE
 .PRECIOUS: build/musl/obj/%.o build/asan/obj/%.o build/musl/obj/tests/%.o build/asan/obj/tests/%.o

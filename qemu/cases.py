@@ -34,6 +34,8 @@ class Case:
     """
 
     count = 1       # verdicts
+    prompt = stage.PROMPT
+    refused = REFUSED
 
     def __init__(self, about, cloud=None, files=None, settings=None, falls=True, expect=(), refuse=(), planted=None,
                  unit=None, **machine):
@@ -69,9 +71,9 @@ class Case:
             afterwards = self.cloud() if self.cloud else None
             verdict = boot.Boot(
                 os.path.join(stage.KERNEL, "vmlinuz"), twin.initrd, twin.disk, log, append=append,
-                expect=expect + ([REFUSED] if self.falls and not self.planted else []),
-                refuse=self.refuse + ([HANDED_OVER] if self.falls else [stage.PROMPT, REFUSED]),
-                typed=[(stage.PROMPT, stage.PASSPHRASE)] if self.falls else [], **options).run()
+                expect=expect + ([self.refused] if self.falls and not self.planted else []),
+                refuse=self.refuse + ([HANDED_OVER] if self.falls else [self.prompt, self.refused]),
+                typed=[(self.prompt, stage.PASSPHRASE)] if self.falls else [], **options).run()
             if verdict.ok and afterwards:
                 verdict.fail(afterwards())
             return verdict

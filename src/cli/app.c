@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "lk/fmt.h"
@@ -95,6 +96,16 @@ static void container_files(struct lk_conf *c)
 
 static const char *log_tag = "latchkey";
 
+/* There the kernel's log appears, too: in an initramfs without systemd every line would stand
+ * twice. */
+static bool kernel_says_it(void)
+{
+	struct stat st;
+
+	return fstat(STDERR_FILENO, &st) == 0 && S_ISCHR(st.st_mode) &&
+	       st.st_rdev == makedev(5, 1) /* /dev/console */ && access("/dev/kmsg", W_OK) == 0;
+}
+
 void lk_app_log(const struct lk_args *a, bool kmsg)
 {
 	struct lk_log_conf log = {.level = LK_LOG_INFO, .tag = log_tag};
@@ -104,6 +115,7 @@ void lk_app_log(const struct lk_args *a, bool kmsg)
 	else if (a->flags.quiet)
 		log.level = LK_LOG_ERR;
 	log.kmsg = kmsg;
+	log.quiet = kmsg && kernel_says_it();
 	log.journal = a->flags.journal;
 	lk_log_open(&log);
 }
