@@ -3,6 +3,7 @@
  *
  * Its stderr is kept (at most 512 printable bytes) for the error message. Exit statuses: 1 wrong
  * parameters, 2 no permission (bad passphrase), 3 out of memory, 4 wrong device, 5 exists or busy.
+ * The status is in e->lib, with LK_CS_SIGNAL added to the signal that ended it.
  */
 #ifndef LK_CRYPTSETUP_H
 #define LK_CRYPTSETUP_H
@@ -17,6 +18,7 @@ struct lk_cs_call {
 	struct lk_buf *out;       /* its stdout, or NULL */
 	lk_time deadline;
 };
+#define LK_CS_SIGNAL 128u
 #define LK_CS_SECOND "/dev/fd/3"
 LK_CHECK enum lk_code lk_cs_run(const struct lk_cs_call *call, struct lk_err *e);
 

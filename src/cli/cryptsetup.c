@@ -59,12 +59,16 @@ LK_CHECK static enum lk_code verdict(
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return LK_OK;
 	lk_log_printable(&clean, lk_slice_buf(message), sizeof(text) - 1);
-	if (WIFSIGNALED(status))
-		return lk_fail(
+	if (WIFSIGNALED(status)) {
+		(void)lk_fail(
 		    e, LK_ELUKS, "cryptsetup %s: killed by signal %d", verb, WTERMSIG(status));
+		e->lib = LK_CS_SIGNAL + (uint32_t)WTERMSIG(status);
+		return e->code;
+	}
 	(void)lk_fail(e, LK_ELUKS, "cryptsetup %s: %s (exit %d)%s%.*s", verb,
 	    status_meaning(WEXITSTATUS(status)), WEXITSTATUS(status), clean.n > 0 ? ": " : "",
 	    (int)clean.n, (const char *)clean.p);
+	e->lib = (uint32_t)WEXITSTATUS(status);
 	if (WEXITSTATUS(status) == CS_NO_SLOT && lk_slice_eq_str(lk_slice_str(verb), "open"))
 		return lk_hint(e,
 		    "use the passphrase and bind the volume again; with kind compat, the vault may "

@@ -1,5 +1,6 @@
 /* latchkeyctl.c - the administrator's program: verbs and main. */
 #include "app.h"
+#include "ctl/bind_opts.h"
 #include "ctl/ctl.h"
 
 static const struct lk_verb verbs[] = {
@@ -16,6 +17,7 @@ int main(int argc, char *argv[])
 {
 	lk_policy_options();
 	lk_image_options();
+	lk_bind_options();
 	return lk_app_main("latchkeyctl",
 	    "latchkeyctl binds LUKS2 volumes to a key that remote attestation releases.", verbs,
 	    sizeof(verbs) / sizeof(verbs[0]), argc, argv);

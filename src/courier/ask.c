@@ -301,6 +301,7 @@ static void take_binding(struct lk_frame_reader *r, struct lk_binding *b)
 static void take_head(struct lk_frame_reader *r, struct lk_luks2 *h)
 {
 	h->slots_used = lk_frame_take_u32(r);
+	h->slots_open = lk_frame_take_u32(r);
 	h->slots_light = lk_frame_take_u32(r);
 	h->tokens_used = lk_frame_take_u32(r);
 	h->tokens_bad = lk_frame_take_u32(r);
@@ -312,7 +313,8 @@ static void take_head(struct lk_frame_reader *r, struct lk_luks2 *h)
 	lk_frame_take_cstr(r, h->uuid, sizeof(h->uuid));
 	lk_frame_take_cstr(r, h->cipher, sizeof(h->cipher));
 	lk_frame_take_cstr(r, h->integrity, sizeof(h->integrity));
-	if ((h->slots_light & ~h->slots_used) != 0 || (h->tokens_bad & ~h->tokens_used) != 0 ||
+	if (((h->slots_open | h->slots_light) & ~h->slots_used) != 0 || h->size < 0x4000 ||
+	    (h->size & (h->size - 1)) != 0 || (h->tokens_bad & ~h->tokens_used) != 0 ||
 	    h->size > LK_LUKS2_JSON_MAX + 4096 || h->json_len >= h->size ||
 	    (h->area != 0 && h->area < 2 * h->size) || h->count > LK_BINDINGS_MAX ||
 	    !lk_uuid_ok(lk_slice_str(h->uuid)))

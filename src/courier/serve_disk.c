@@ -32,8 +32,8 @@ static enum lk_code serve_tokens(struct lk_serve *s, struct lk_frame_reader *in,
 		rc = lk_luks2_read(s->conf->disk_fd, &h, e);
 	if (rc != LK_OK)
 		return rc;
-	const uint32_t number[] = {h.slots_used, h.slots_light, h.tokens_used, h.tokens_bad, h.size,
-	    h.json_len, h.area, h.reencrypting, (uint32_t)h.count};
+	const uint32_t number[] = {h.slots_used, h.slots_open, h.slots_light, h.tokens_used,
+	    h.tokens_bad, h.size, h.json_len, h.area, h.reencrypting, (uint32_t)h.count};
 	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++)
 		lk_frame_u32(&reply, number[i]);
 	lk_frame_field(&reply, lk_slice_str(h.uuid));

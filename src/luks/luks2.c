@@ -220,6 +220,28 @@ static void take_slots(const struct lk_json *slots, struct lk_luks2 *out)
 	}
 }
 
+/* A slot may also hold a key that is for no data (an "unbound" one). */
+static void take_open(const struct lk_json *root, struct lk_luks2 *out)
+{
+	struct lk_slice text;
+	struct lk_json digests, digest, slot;
+	struct lk_err e;
+	size_t segments = 0;
+	uint32_t n = 0;
+
+	memset(&e, 0, sizeof(e));
+	if (lk_json_get(root, "digests", &digests, &e) != LK_OK)
+		return;
+	for (size_t i = 0; lk_json_pair(&digests, i, &text, &digest); i++) {
+		if (lk_json_len(&digest, "segments", &segments, &e) != LK_OK || segments == 0)
+			continue;
+		for (size_t k = 0; lk_json_at(&digest, "keyslots", k, &slot, &e) == LK_OK; k++)
+			if (lk_json_str(&slot, "", &text, &e) == LK_OK &&
+			    lk_slice_u32(text, LK_SLOT_MAX, &n))
+				out->slots_open |= out->slots_used & 1u << n;
+	}
+}
+
 /* Text for people: what does not fit is cut off. */
 static void take_text(const struct lk_json *j, const char *path, char *out, size_t cap)
 {
@@ -316,6 +338,7 @@ static enum lk_code read_json(const struct copy *c, struct lk_luks2 *out, struct
 	out->size = (uint32_t)c->size;
 	out->json_len = (uint32_t)c->json.n;
 	take_slots(&slots, out);
+	take_open(&root, out);
 	take_facts(&root, out);
 	for (size_t i = 0; lk_json_pair(&tokens, i, &name, &token); i++)
 		if (lk_slice_u32(name, LK_SLOT_MAX, &number)) {

@@ -8,7 +8,7 @@
 #define ID   "0123456789abcdef"
 
 /* The numbers in front, in order. */
-enum { USED, LIGHT, TOKENS, BAD, SIZE, JSON, AREA, REENC, COUNT, HEADS };
+enum { USED, OPEN, LIGHT, TOKENS, BAD, SIZE, JSON, AREA, REENC, COUNT, HEADS };
 /* Those of a binding. */
 enum { TOKEN, STATE, SLOT, BORROWED, NUMBERS };
 
@@ -21,7 +21,7 @@ struct lie {
 static struct lie truth(void)
 {
 	return (struct lie){
-	    .head = {0xff, 0x0f, 3, 2, 0x4000, 2000, 16 << 20, 1, 1},
+	    .head = {0xff, 0x3f, 0x0f, 3, 2, 0x4000, 2000, 16 << 20, 1, 1},
 	    .b = {31, LK_BINDING_ACTIVE, 31, 1},
 	    .uuid = UUID,
 	    .cipher = "aes-xts-plain64",
@@ -77,6 +77,7 @@ T(the_truth_is_taken)
 
 	EQ_CODE(LK_OK, told(&l, &h));
 	EQ_U(h.slots_used, 0xff);
+	EQ_U(h.slots_open, 0x3f);
 	EQ_U(h.slots_light, 0x0f);
 	EQ_U(h.tokens_used, 3);
 	EQ_U(h.tokens_bad, 2);
@@ -123,9 +124,10 @@ T(numbers_that_cannot_be)
 	static const struct {
 		int at;
 		uint32_t v;
-	} head[] = {{LIGHT, 0x10f}, {BAD, 4}, {SIZE, 0}, {SIZE, 0x20000}, {SIZE, UINT32_MAX},
-	    {JSON, 0x4000}, {JSON, UINT32_MAX}, {AREA, 1}, {AREA, 0x7fff}, {REENC, 2},
-	    {COUNT, LK_BINDINGS_MAX + 1}, {COUNT, UINT32_MAX}},
+	} head[] = {{LIGHT, 0x10f}, {OPEN, 0x100}, {SIZE, 0x5000}, {SIZE, 0x2000}, {BAD, 4},
+	    {SIZE, 0}, {SIZE, 0x20000}, {SIZE, UINT32_MAX}, {JSON, 0x4000}, {JSON, UINT32_MAX},
+	    {AREA, 1}, {AREA, 0x7fff}, {REENC, 2}, {COUNT, LK_BINDINGS_MAX + 1},
+	    {COUNT, UINT32_MAX}},
 	  of[] = {{TOKEN, 32}, {SLOT, 32}, {STATE, LK_BINDING_CUT}, {STATE, LK_BINDING_CUT + 1},
 	      {STATE, UINT32_MAX}, {BORROWED, 2}};
 

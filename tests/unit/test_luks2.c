@@ -265,6 +265,17 @@ T(slots_with_a_light_hash_are_told)
 	EQ_U(h.slots_light, 0);
 }
 
+T(slots_that_hold_the_key_of_the_data)
+{
+	read_facts("\"0\":{},\"1\":{},\"2\":{},\"3\":{}", "",
+	    "},\"digests\":{\"0\":{\"keyslots\":[\"0\",\"2\",\"9\",5],\"segments\":[\"0\"]},"
+	    "\"1\":{\"keyslots\":[\"1\"],\"segments\":[]},\"2\":{\"keyslots\":[\"1\"]},\"3\":7");
+	EQ_U(h.slots_used, 15);
+	EQ_U(h.slots_open, 1u | 1u << 2);
+	read_facts("\"0\":{}", "", "},\"digests\":{\"0\":{\"keyslots\":{},\"segments\":[\"0\"]}");
+	EQ_U(h.slots_open, 0);
+}
+
 T(cipher_and_integrity_of_the_first_segment)
 {
 	read_facts("", "\"0\":{\"encryption\":\"aes-xts-plain64\"}", "");
@@ -363,6 +374,7 @@ T(an_image_made_by_cryptsetup_is_read)
 	EQ_S(h.bindings[0].id, ID);
 	EQ_S(h.bindings[0].key, "https://kv1.vault.azure.net/keys/disk");
 	EQ_U(h.slots_light, 1);
+	EQ_U(h.slots_open, 1);
 	EQ_U(h.size, 0x4000);
 	EQ_U(h.area, 16 << 20);
 	EQ_S(h.cipher, "aes-xts-plain64");
