@@ -6,6 +6,8 @@
 static const struct lk_verb verbs[] = {
     {"enroll", "DEVICE", "bind a LUKS2 volume: attest, release, add a key slot and a token",
 	lk_verb_enroll},
+    {"rotate", "NAME...", "to another key version, key, vault or attestation provider",
+	lk_verb_rotate},
     {"list", "DEVICE", "the bindings in a LUKS2 header", lk_verb_list},
     {"policy", "", "write a release policy, or work out a launch measurement", lk_verb_policy},
     {"image-check", "[IMAGE]", "is all that the next boot needs inside the initramfs?",

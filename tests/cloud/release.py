@@ -19,6 +19,9 @@ Tamper faults (endpoints vault and hsm):
   public-half   another key's public half beside the right private key
   other-key     another key of the same kind altogether, consistent in itself
   exponent      the same RSA key with another private exponent, as good as the first
+  primes        the same RSA key with its primes exchanged, and the CRT members that follow
+  zeros         the same RSA key, each integer with zeros in front
+  no-crt        the same RSA key without the CRT members
   kek           wrapped to another KEK
   no-key-hsm, no-value, html (200 with a page of a captive portal)
 """
@@ -30,6 +33,7 @@ import os
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+import der
 import jose
 import pki
 from keys import OPS
@@ -40,8 +44,8 @@ DEFAULT_ENC = "CKM_RSA_AES_KEY_WRAP"
 KEK_BITS = (2048, 3072, 4096)
 TAMPERS = ("flip", "flip-kek", "short", "truncated-jws", "jws-payload", "jws-key", "jws-alg-none",
            "x5c-host", "x5c-ca", "x5c-expired", "no-x5c", "nonce", "no-nonce", "enc", "enc-lie",
-           "kid", "kty", "public-half", "other-key", "exponent", "kek", "no-key-hsm", "no-value",
-           "html")
+           "kid", "kty", "public-half", "other-key", "exponent", "primes", "zeros", "no-crt", "kek",
+           "no-key-hsm", "no-value", "html")
 
 
 def kwp(kek, data):
@@ -87,14 +91,56 @@ def other_material(store, label):
     return store.material.make(kind)
 
 
-def other_exponent(der):
+def numbers(pkcs8):
+    """The numbers of an RSA key."""
+    return serialization.load_der_private_key(pkcs8, None).private_numbers()
+
+
+def other_exponent(pkcs8):
     """PKCS#8 of the same RSA key with d + lambda(n), or without it: as good an exponent."""
-    n = serialization.load_der_private_key(der, None).private_numbers()
+    n = numbers(pkcs8)
     step = (n.p - 1) * (n.q - 1) // math.gcd(n.p - 1, n.q - 1)
     d = n.d + step if n.d < step else n.d % step
     key = rsa.RSAPrivateNumbers(n.p, n.q, d, n.dmp1, n.dmq1, n.iqmp, n.public_numbers).private_key()
     return key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
                              serialization.NoEncryption())
+
+
+def encoded(n, p, q, pad=0, crt=True):
+    """PKCS#8 of an RSA key, by hand: the libraries put primes and zeros in order."""
+    d, public = n.d, n.public_numbers
+    parts = [0, public.n, public.e, d]
+    parts += [p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)] if crt else [p, q]
+
+    def integer(v):
+        raw = bytes(pad) + v.to_bytes(v.bit_length() // 8 + 1, "big")
+        return der.tlv(2, raw if v else b"\0")
+
+    pkcs1 = der.tlv(0x30, b"".join(integer(v) for v in parts))
+    algorithm = der.tlv(0x30, bytes.fromhex("06092a864886f70d0101010500"))
+    return der.tlv(0x30, b"\2\1\0" + algorithm + der.tlv(4, pkcs1))
+
+
+def primes_exchanged(pkcs8):
+    """The other CRT form."""
+    n = numbers(pkcs8)
+    return encoded(n, n.q, n.p)
+
+
+def zeros_in_front(pkcs8):
+    """Integers longer than they need be."""
+    n = numbers(pkcs8)
+    return encoded(n, n.p, n.q, pad=3)
+
+
+def without_crt(pkcs8):
+    """What a careless encoder leaves out."""
+    n = numbers(pkcs8)
+    return encoded(n, n.p, n.q, crt=False)
+
+
+ENCODINGS = {"exponent": other_exponent, "primes": primes_exchanged, "zeros": zeros_in_front,
+             "no-crt": without_crt}
 
 
 def public_members(store, service, label, kty):
@@ -187,8 +233,9 @@ def build(world, service, key, version, kek, request, struck):
     if "kek" in struck:
         kek_public = rsa.generate_private_key(65537, kek_public.key_size).public_key()
     data = store.material.export(label)
-    if "exponent" in struck and key["kind"] == "RSA":
-        data = other_exponent(data)
+    if key["kind"] == "RSA":
+        for how in ENCODINGS:
+            data = ENCODINGS[how](data) if how in struck else data
     blob = wrap(kek_public, enc, data)
     blob = spoil_ciphertext(blob, kek_public.key_size // 8, struck)
     head = {"kid": kek_kid, "alg": "dir", "enc": request["enc"]}

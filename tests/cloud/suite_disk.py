@@ -104,15 +104,6 @@ def no_token_five(b):
     assert tokens["6"]["type"] == "latchkey"
 
 
-@case
-def existing_configuration_is_kept(b):
-    """an existing NAME.conf is not overwritten without --force"""
-    image = bound(b)
-    r = enroll(b, image)
-    assert r.status == 78 and "--force" in r.err, str(r)
-    enroll(b, image, "--force").ok()
-
-
 def refused_fields():
     """(field, what the host writes, words)"""
     other = VAULT + "/keys/rsa2048/" + "0" * 32
