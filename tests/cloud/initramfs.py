@@ -100,6 +100,17 @@ def dracut(path, program, config, crypttab):
         return parse(tool("zstd", "-dcq", stdin=f))
 
 
+def mkinitramfs(path, config, crypttab):
+    """An image by the project's hook in Debian's initramfs-tools. Its members."""
+    script = os.path.join(QEMU, "mkinitramfs")
+    packages = os.path.join(ROOT, "build", "qemu", "initramfs-tools")
+    tool(os.path.join(QEMU, "kernel"), KERNEL)
+    tool(script, "fetch", packages)
+    tool(script, "image", packages, path, KERNEL, config, crypttab)
+    with open(path, "rb") as f:
+        return parse(tool("zstd", "-dcq", stdin=f))
+
+
 def initramfs_tools(base):
     """The same files where initramfs-tools and cryptsetup-initramfs of Debian 12 put them."""
     gone = ("usr/lib/systemd/", "etc/systemd/", "usr/lib/dracut/", "etc/cmdline.d/", "usr/sbin/dh")
