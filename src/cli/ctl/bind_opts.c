@@ -61,13 +61,13 @@ static const struct lk_own_opt rows[] = {
     {"label", "TEXT", set_label, AT(label), "enroll --kind compat: label [" LK_BINDING_LABEL "]"},
     {"recovery", NULL, NULL, AT(recovery), "enroll: add a recovery key, too, and show it once"},
     {"write-crypttab", NULL, NULL, AT(write_crypttab),
-	"enroll, rotate, remove: change the line in crypttab [it is shown]"},
+	"enroll, remove: change the line in crypttab [it is shown]"},
     {"crypttab", "FILE", set_text, AT(crypttab), "which one [" LK_CRYPTTAB "]"},
     {"rebuild", NULL, NULL, AT(rebuild), "enroll, rotate, remove: rebuild the initramfs"},
     {"all", NULL, NULL, AT(all), "rotate: every volume that is configured"},
     {"drop-old", NULL, NULL, AT(drop_old),
 	"rotate: remove the old binding at once, whatever image boots next"},
-    {"binding", "ID", set_binding, AT(binding), "remove: this binding alone"},
+    {"binding", "ID", set_binding, AT(binding), "rotate, remove: this one of several bindings"},
     {"json", NULL, NULL, AT(json), "list: one JSON document instead of a table"},
 };
 

@@ -12,13 +12,13 @@
 struct lk_bind_args {
 	bool alternative, first; /* enroll: where among the bindings that are there */
 	bool offline, recovery;  /* enroll */
-	bool write_crypttab;     /* enroll, rotate, remove */
+	bool write_crypttab;     /* enroll, remove */
 	bool rebuild;            /* enroll, rotate, remove: the initramfs */
 	bool all, drop_old;      /* rotate */
 	bool json;               /* list */
 	const char *public_key;  /* enroll --offline: a file */
 	const char *crypttab;    /* a file [LK_CRYPTTAB] */
-	const char *binding;     /* remove: 16 hexadecimal digits */
+	const char *binding;     /* rotate, remove: 16 hexadecimal digits */
 	const char *kdf_salt;    /* enroll --kind compat: base64url of 0 to 64 bytes */
 	const char *label;       /* enroll --kind compat: 1 to 64 printable characters */
 };

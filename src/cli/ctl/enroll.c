@@ -125,10 +125,13 @@ static void tell(const struct lk_bind *w)
 	lk_integrity_line(&w->h.now, &integrity);
 	lk_crypttab_line(lk_boot_flavor(), w->conf.name, w->conf.uuid, &crypttab);
 	lk_print(1,
-	    "bound %s as volume %s: key slot %u, token %u, binding %s, proved by a second run\n"
+	    "bound %s as volume %s: key slot %u, token %u, binding %s, %s\n"
 	    "  key            %s\n  attestation    %s\n  configuration  %s\n  %.*s\n",
-	    w->h.device, w->conf.name, (unsigned)w->b.slot, (unsigned)w->b.token, w->b.id, w->b.key,
-	    w->b.attest, w->file.path, (int)integrity.n, (const char *)integrity.p);
+	    w->h.device, w->conf.name, (unsigned)w->b.slot, (unsigned)w->b.token, w->b.id,
+	    w->conf.kind == LK_WRAPPED
+		? "its slot tested (a release was not: that takes the machine)"
+		: "proved by a second run",
+	    w->b.key, w->b.attest, w->file.path, (int)integrity.n, (const char *)integrity.p);
 	if (w->conf.kind == LK_WRAPPED)
 		lk_print(1, "  pinned secret  %s\n", w->conf.wrapped);
 	lk_print(1, "%s %s:\n  %.*s\n",
