@@ -277,7 +277,7 @@ def listed(b):
     image, t, _ = existing(b, "compat")
     put(image, binding.made("wrapped", private(), t["key"], ATTEST, t["uuid"])[0], 1)
     put(image, dict(t, kind="better"), 2)
-    out = b.call([LATCHKEYCTL, "list", image]).ok().out.decode().splitlines()
+    out = b.call([LATCHKEYCTL, "list", image]).ok().out.decode().split("\n\n")[0].splitlines()
     assert [line.split()[3] for line in out[1:]] == ["compat", "wrapped", "better"], out
 
 
