@@ -38,7 +38,7 @@ class Help:
 
 
 # Verbs that have a place in the page before they have one in the program.
-COMING = ["rotate", "remove"]
+COMING = ["remove"]
 
 
 class Page:
