@@ -21,6 +21,7 @@ struct lk_conf {
 	char attest[LK_HOST_MAX + 16]; /* https://HOST, pinned */
 	char thumbprint[44];           /* of the vault key, pinned; "": oct key */
 	char wrapped[65];              /* SHA-256 of a wrapped secret, pinned; "": none is taken */
+	char allow_hosts[256];         /* lk/hosts.h: NAME,.SUFFIX,... in lower case; "": none */
 	enum lk_kind kind;             /* of the binding, beside derived, which always is welcome */
 	enum lk_identity identity;
 	char identity_id[300];

@@ -38,6 +38,8 @@ struct lk_courier_conf {
 	uint16_t port;
 	struct lk_slice roots_pem; /* read before the fork; empty for imds and disk */
 	int disk_fd;               /* LK_PEER_DISK: the device, open for reading; else -1 */
+	bool own_name;    /* LK_PEER_VAULT: not in Azure's domains, but the configuration allows it
+			   */
 	lk_time deadline; /* the child stops a little before, so that its reason still arrives */
 };
 

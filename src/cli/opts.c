@@ -28,6 +28,8 @@ const struct lk_opt lk_opt_table[] = {
 	"binding that is taken beside a derived one: raw, compat or wrapped [derived]"},
     {"wrapped", "HEX", LK_OPT_DIGEST, ITS_OWN, CONF(wrapped),
 	"SHA-256 of the wrapped secret that is taken, and no other (a pin) [none is]"},
+    {"allow-hosts", "LIST", LK_OPT_HOSTS, LK_OPT_FILE, CONF(allow_hosts),
+	"hosts that key and attest may name beside Azure's: NAME,.SUFFIX,... [none]"},
     {"identity", "WHO", LK_OPT_IDENTITY, EITHER, CONF(identity),
 	"managed identity: system, client:ID, object:ID or resource:ID [system]"},
     {"enc", "NAME", LK_OPT_ENC, EITHER, CONF(enc),

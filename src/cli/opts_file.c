@@ -4,6 +4,7 @@
 
 #include "opts_table.h"
 #include "lk/fmt.h"
+#include "lk/hosts.h"
 #include "lk/io.h"
 
 static struct lk_slice trim(struct lk_slice s)
@@ -52,6 +53,7 @@ struct reader {
 	size_t want, section;
 	unsigned line, header; /* the line at hand; that of the section's name */
 	uint64_t seen;         /* settings of this section */
+	unsigned url_line[2];  /* by enum lk_host_of: where the file says it, or 0 */
 };
 
 /* What does not count is checked all the same, and ends here. */
@@ -63,6 +65,30 @@ static bool given(const struct lk_args *a, const char *name)
 
 	LK_BUG_ON(lk_opt_find(lk_slice_str(name), &index) == NULL);
 	return (a->given >> index & 1) != 0;
+}
+
+static bool counts(const struct reader *r)
+{
+	return r->section == 0 || r->section == r->want;
+}
+
+/* At the end of a section, since allow-hosts may stand below key. */
+LK_CHECK static enum lk_code check_hosts(struct reader *r, struct lk_err *e)
+{
+	const unsigned here = r->line;
+	const struct lk_conf *c = &(counts(r) ? r->a : &aside)->conf;
+
+	memcpy(aside.conf.allow_hosts, r->a->conf.allow_hosts, sizeof(aside.conf.allow_hosts));
+	for (unsigned of = LK_HOST_OF_KEY; of <= LK_HOST_OF_ATTEST; of++) {
+		if (r->url_line[of] == 0)
+			continue;
+		r->line = r->url_line[of];
+		if (lk_host_check_url(c, (enum lk_host_of)of,
+			of == LK_HOST_OF_KEY ? c->key : c->attest, e) != LK_OK)
+			return e->code;
+	}
+	r->line = here;
+	return LK_OK;
 }
 
 /* With more than one binding, each says what it is. */
@@ -81,7 +107,7 @@ LK_CHECK static enum lk_code complete(struct reader *r, struct lk_err *e)
 		r->line = r->header;
 		return lk_fail(e, LK_ECONF, "this [alternative] sets no %s", must[i]);
 	}
-	return LK_OK;
+	return check_hosts(r, e);
 }
 
 LK_CHECK static enum lk_code section(struct reader *r, struct lk_slice name, struct lk_err *e)
@@ -109,7 +135,6 @@ LK_CHECK static enum lk_code line(struct reader *r, struct lk_slice text, struct
 	struct lk_slice name, value;
 	const struct lk_opt *o;
 	size_t index = 0;
-	bool counts;
 
 	text = trim(text);
 	if (is_remark(text))
@@ -127,9 +152,12 @@ LK_CHECK static enum lk_code line(struct reader *r, struct lk_slice text, struct
 	if ((r->seen >> index & 1) != 0)
 		return lk_fail(e, LK_ECONF, "%s is set twice", o->name);
 	r->seen |= (uint64_t)1 << index;
-	counts = (r->section == 0 || r->section == r->want) && (r->a->given >> index & 1) == 0;
-	if (lk_opt_set(o, value, counts ? r->a : &aside, e) != LK_OK)
+	const bool ours = (r->a->given >> index & 1) == 0;
+
+	if (lk_opt_set(o, value, ours && counts(r) ? r->a : &aside, e) != LK_OK)
 		return lk_err_prefix(e, "%s", o->name);
+	if (ours && (o->kind == LK_OPT_KEY || o->kind == LK_OPT_HOST))
+		r->url_line[o->kind == LK_OPT_KEY ? LK_HOST_OF_KEY : LK_HOST_OF_ATTEST] = r->line;
 	return LK_OK;
 }
 
@@ -148,11 +176,13 @@ LK_CHECK static enum lk_code parse(
 			break;
 		text = lk_slice_sub(text, end + (more ? 1 : 0), text.n);
 	}
-	if (rc == LK_OK && r.section > 0)
-		rc = complete(&r, e);
+	if (rc == LK_OK)
+		rc = r.section > 0 ? complete(&r, e) : check_hosts(&r, e);
 	if (rc != LK_OK) {
 		(void)lk_err_prefix(e, "%s, line %u", path, r.line);
-		return lk_hint(e, "correct the file; --help lists the settings");
+		return e->hint[0] != '\0'
+			   ? e->code
+			   : lk_hint(e, "correct the file; --help lists the settings");
 	}
 	a->bindings = given(a, "key") || given(a, "attest") ? 1 : r.section + 1;
 	if (binding >= a->bindings)

@@ -11,6 +11,7 @@ enum __attribute__((packed)) lk_opt_kind {
 	LK_OPT_UUID,
 	LK_OPT_KEY,
 	LK_OPT_HOST,
+	LK_OPT_HOSTS, /* names and .suffixes, separated by commas */
 	LK_OPT_THUMB,
 	LK_OPT_KIND,
 	LK_OPT_DIGEST, /* SHA-256 in hexadecimal */

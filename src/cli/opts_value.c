@@ -66,9 +66,6 @@ LK_CHECK static enum lk_code key_url(struct lk_slice v, void *to, size_t cap, st
 		e->code = LK_ECONF;
 		return e->code;
 	}
-	if (lk_imds_resource(parsed.url.host) == NULL)
-		return lk_fail(e, LK_ECONF, "%s is neither a Key Vault nor a Managed HSM host",
-		    parsed.url.host);
 	return text(v, to, cap, e);
 }
 
@@ -84,6 +81,39 @@ LK_CHECK static enum lk_code host_url(struct lk_slice v, void *to, size_t cap, s
 		return lk_fail(e, LK_ECONF, "must be https://HOST without port and path");
 	if (lk_fmt(to, cap, "https://%s", u.host) >= cap)
 		return lk_fail(e, LK_ECONF, "too long");
+	return LK_OK;
+}
+
+LK_CHECK static enum lk_code hosts(struct lk_slice v, void *to, size_t cap, struct lk_err *e)
+{
+	struct lk_buf out = {.p = to, .cap = cap - 1};
+
+	for (struct lk_slice rest = v;;) {
+		uint8_t store[LK_HOST_MAX + 8];
+		struct lk_buf url = LK_BUF(store);
+		struct lk_url u;
+		size_t end = rest.n;
+
+		(void)lk_slice_find(rest, ',', &end);
+		const struct lk_slice one = lk_slice_sub(rest, 0, end);
+		const size_t dot = lk_slice_starts(one, LK_S(".")) ? 1 : 0;
+
+		lk_buf_str(&url, "https://");
+		lk_buf_slice(&url, lk_slice_sub(one, dot, one.n));
+		if (url.bad || lk_url_parse(lk_slice_buf(&url), &u, e) != LK_OK || u.port != 443 ||
+		    u.path[0] != '\0')
+			return lk_fail(
+			    e, LK_ECONF, "must be host names or .suffixes, separated by commas");
+		lk_buf_str(&out, out.n > 0 ? "," : "");
+		lk_buf_str(&out, dot != 0 ? "." : "");
+		lk_buf_str(&out, u.host);
+		if (end == rest.n)
+			break;
+		rest = lk_slice_sub(rest, end + 1, rest.n);
+	}
+	if (out.bad)
+		return lk_fail(e, LK_ECONF, "longer than %zu characters", cap - 1);
+	((char *)to)[out.n] = '\0';
 	return LK_OK;
 }
 
@@ -222,6 +252,8 @@ enum lk_code lk_opt_set(
 		return key_url(v, to, o->size, e);
 	case LK_OPT_HOST:
 		return host_url(v, to, o->size, e);
+	case LK_OPT_HOSTS:
+		return hosts(v, to, o->size, e);
 	case LK_OPT_THUMB:
 		return thumb(v, to, o->size, e);
 	case LK_OPT_KIND:

@@ -27,6 +27,7 @@ static void put_value(const struct lk_opt *o, const struct lk_conf *c, struct lk
 	case LK_OPT_UUID:
 	case LK_OPT_KEY:
 	case LK_OPT_HOST:
+	case LK_OPT_HOSTS:
 	case LK_OPT_THUMB:
 	case LK_OPT_DIGEST:
 		lk_buf_str(out, (const char *)at);

@@ -9,6 +9,7 @@
 
 #include "lk/cryptsetup.h"
 #include "lk/fmt.h"
+#include "lk/hosts.h"
 #include "lk/io.h"
 #include "lk/log.h"
 #include "lk/unlock.h"
@@ -115,7 +116,9 @@ static enum lk_code ask_imds(struct lk_probe *p, bool bearer, struct lk_err *e)
 	if (lk_courier_start(&conf, &c, e) != LK_OK)
 		return e->code;
 	if (bearer) {
-		const char *resource = lk_imds_resource(url.url.host);
+		char resource[LK_AUDIENCE_MAX];
+
+		lk_host_audience(url.url.host, resource);
 		if (lk_ask_bearer(&c, resource, p->conf->identity, p->conf->identity_id, e) ==
 			LK_OK &&
 		    lk_wait_bearer(&c, &b, &token, e) == LK_OK)

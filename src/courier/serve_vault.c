@@ -24,7 +24,7 @@ static enum lk_code check_host(const struct lk_serve *s, struct lk_err *e)
 	    release.key.url.port != s->conf->port)
 		return lk_fail(
 		    e, LK_EBUG, "a key at %s asked of the courier for %s", host, s->conf->host);
-	if (!lk_imds_resource(host))
+	if (!s->conf->own_name && !lk_imds_resource(host))
 		return lk_fail(e, LK_ETRUST,
 		    "%s: no token is sent to a host that is not a key vault or managed HSM", host);
 	return LK_OK;

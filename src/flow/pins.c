@@ -2,6 +2,7 @@
  * contract is in lk/unlock.h. */
 #include <string.h>
 
+#include "lk/hosts.h"
 #include "lk/log.h"
 #include "lk/unlock.h"
 
@@ -118,12 +119,26 @@ enum verdict {
 	IDLE,       /* another one that is not active */
 	OTHER,      /* for another key or authority */
 	UNFINISHED, /* the one that is meant, and not active */
-	REFUSED,    /* the one that is meant, and it contradicts the pins */
+	REFUSED,    /* it names a host that is never asked, or is meant and contradicts the pins */
 	TAKEN
 };
 
+/* Before anything is compared: such a binding is not one that was merely not meant. */
+static bool elsewhere(const struct lk_conf *conf, const struct lk_binding *b, struct lk_err *e)
+{
+	if (lk_host_check_url(conf, LK_HOST_OF_KEY, b->key, e) == LK_OK &&
+	    lk_host_check_url(conf, LK_HOST_OF_ATTEST, b->attest, e) == LK_OK)
+		return false;
+	e->code = LK_ETRUST;
+	(void)lk_err_prefix(e, "token %u", (unsigned)b->token);
+	(void)lk_hint(e, "the token was changed or comes from elsewhere; this host is not asked");
+	return true;
+}
+
 static enum verdict judge(const struct lk_conf *conf, const struct lk_binding *b, struct lk_err *e)
 {
+	if (elsewhere(conf, b, e))
+		return REFUSED;
 	const bool meant = check_meant(conf, b, e) == LK_OK;
 
 	if (b->state != LK_BINDING_ACTIVE) {

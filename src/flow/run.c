@@ -4,6 +4,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "lk/hosts.h"
 #include "lk/log.h"
 #include "lk/kds.h"
 #include "run.h"
@@ -92,9 +93,12 @@ enum lk_code lk_run_ask_imds(struct lk_run *r, struct lk_err *e)
 
 	if (r->question.asked)
 		rc = lk_ask_certs(c, r->question.from, r->question.report, r->question.data, &b, e);
-	if (rc == LK_OK && r->bearer_asked)
-		rc = lk_ask_bearer(c, lk_imds_resource(r->key.url.host), r->conf->identity,
-		    r->conf->identity_id, e);
+	if (rc == LK_OK && r->bearer_asked) {
+		char audience[LK_AUDIENCE_MAX];
+
+		lk_host_audience(r->key.url.host, audience);
+		rc = lk_ask_bearer(c, audience, r->conf->identity, r->conf->identity_id, e);
+	}
 	return rc;
 }
 
@@ -136,6 +140,7 @@ static enum lk_code start_courier(struct lk_run *r, enum lk_peer p, const char *
 	conf.port = port;
 	conf.roots_pem = roots;
 	conf.disk_fd = -1;
+	conf.own_name = p == LK_PEER_VAULT && lk_imds_resource(host) == NULL; /* and allowed */
 	conf.deadline = r->deadline;
 	enum lk_code rc = lk_slice_cstr(lk_slice_str(host), conf.host, sizeof(conf.host), e);
 	return rc == LK_OK ? lk_courier_start(&conf, &r->c[p], e) : rc;
@@ -171,6 +176,8 @@ static enum lk_code parse_conf(struct lk_run *r, struct lk_err *e)
 
 	if (rc != LK_OK)
 		return e->code = LK_ECONF, lk_err_prefix(e, "attestation service");
+	if (lk_host_check(r->conf, LK_HOST_OF_ATTEST, r->maa.host, e) != LK_OK)
+		return e->code;
 	if (r->maa.path[0] != '\0' && !lk_slice_eq_str(lk_slice_str(r->maa.path), "/"))
 		return lk_fail(e, LK_ECONF, "attestation service: a path after the host");
 	if (r->conf->snp_path[0] != '\0' && r->conf->evidence <= LK_EV_VTPM)
@@ -181,12 +188,8 @@ static enum lk_code parse_conf(struct lk_run *r, struct lk_err *e)
 	rc = lk_key_url_parse(lk_slice_str(r->conf->key), &r->key, e);
 	if (rc != LK_OK)
 		return e->code = LK_ECONF, lk_err_prefix(e, "key");
-	if (!lk_imds_resource(r->key.url.host)) {
-		(void)lk_fail(
-		    e, LK_ECONF, "key: %s is not a key vault or managed HSM", r->key.url.host);
-		return lk_hint(e, "the host ends in .vault.azure.net or .managedhsm.azure.net, or "
-				  "their like in a sovereign cloud");
-	}
+	if (lk_host_check(r->conf, LK_HOST_OF_KEY, r->key.url.host, e) != LK_OK)
+		return e->code;
 	memcpy(r->thumbprint, r->conf->thumbprint, sizeof(r->thumbprint));
 	return lk_slice_cstr(lk_slice_str(r->conf->key), r->key_text, sizeof(r->key_text), e);
 }

@@ -28,6 +28,10 @@ HOSTS = {
     KDS_HOST: KDS,
     "demo-hsm.managedhsm.azure.cn": HSM,
     "demo-hsm.managedhsm.usgovcloudapi.net": HSM,
+    # A private cloud with a domain of its own, and a vault in Azure under a name of its owner's.
+    "demo.attest.private.example": MAA,
+    "demo-vault.vault.private.example": VAULT,
+    "keys.private.example": VAULT,
     "wrong-name.example": VAULT,        # resolves to the vault, whose certificate is not for it
     "unreachable.weu.attest.azure.net": "192.0.2.99",
     "unreachable.vault.azure.net": "192.0.2.99",
@@ -41,6 +45,8 @@ RESOURCES = {
     "managedhsm.azure.cn": "https://managedhsm.azure.cn",
     "vault.usgovcloudapi.net": "https://vault.usgovcloudapi.net",
     "managedhsm.usgovcloudapi.net": "https://managedhsm.usgovcloudapi.net",
+    "vault.private.example": "https://vault.private.example",
+    "keys.private.example": "https://vault.azure.net",
 }
 
 TENANT = "72f9a3c1-5b0e-4f7e-9a46-1d2b3c4d5e6f"

@@ -24,11 +24,13 @@ TLS_CA = "Latchkey Simulated RSA TLS Issuing CA 01"
 
 # leaf: (CN, DNS names, issuer, key, days of validity before and after now)
 LEAVES = {
-    "maa": ("*.weu.attest.azure.net", ["*.weu.attest.azure.net"], "tls-ca", "rsa", 30, 365),
+    "maa": ("*.weu.attest.azure.net", ["*.weu.attest.azure.net", "*.attest.private.example"],
+            "tls-ca", "rsa", 30, 365),
     "maa2": ("*.neu.attest.azure.net", ["*.neu.attest.azure.net"], "tls-ca", "ec", 30, 365),
     "vault": ("vault.azure.net",
               ["vault.azure.net", "*.vault.azure.net", "*.vaultcore.azure.net",
-               "*.vault.azure.cn", "*.vault.usgovcloudapi.net"], "tls-ca", "rsa", 30, 365),
+               "*.vault.azure.cn", "*.vault.usgovcloudapi.net", "*.vault.private.example",
+               "keys.private.example"], "tls-ca", "rsa", 30, 365),
     "hsm": ("*.demo-hsm.managedhsm.azure.net",
             ["*.demo-hsm.managedhsm.azure.net", names.HSM_HOST,
              "demo-hsm.managedhsm.azure.cn", "demo-hsm.managedhsm.usgovcloudapi.net"],

@@ -111,7 +111,9 @@ def refused_fields():
             ("thumbprint", "A" * 43, ("thumbprint",)),
             ("uuid", "00000000-0000-4000-8000-000000000000", ("uuid",)),
             ("salt", "A" * 43, ("mac",)), ("mac", "A" * 43, ("mac",)), ("id", "0" * 16, ("mac",)),
-            ("kind", "raw", ()), ("version", 2, ()), ("key", "https://evil.example.net/keys/x", ())]
+            ("kind", "raw", ()), ("version", 2, ()),
+            ("key", "https://evil.example.net/keys/x", ("key: evil.example.net", "allow-hosts")),
+            ("attest", "https://evil.example.net", ("attest: evil.example.net", "allow-hosts"))]
 
 
 @case

@@ -275,7 +275,7 @@ def usage(b):
     b.latchkey("release", "--attest", e2e.ATTEST).refused(78, "key")
     b.latchkey("attest", "--attest", "http://x").refused(64, "https")
     b.latchkey("release", "--key", "https://x.example.net/keys/a", "--attest",
-               e2e.ATTEST).refused(64, "x.example.net")
+               e2e.ATTEST).refused(78, "x.example.net", "allow-hosts")
 
 
 if __name__ == "__main__":

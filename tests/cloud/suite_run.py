@@ -132,6 +132,26 @@ def unknown_identity(b):
     assert r.status in (69, 75, 77) and "identity" in r.err.lower() and r.out == b"", str(r)
 
 
+PRIVATE = ("https://demo-vault.vault.private.example", "https://keys.private.example")
+
+
+@case
+def hosts_of_ones_own(b):
+    """vaults and authorities outside of Azure's domains: only with allow-hosts"""
+    for service in PRIVATE:
+        b.release(service=service).refused(78, service[8:], "allow-hosts")
+        b.release("rsa2048", "--allow-hosts", ".vault.azure.net,private.example",
+                  service=service).refused(78, service[8:])
+        same_key(b, b.release("rsa2048", "--allow-hosts", "a.example,.private.example",
+                              service=service), "rsa2048")
+        same_key(b, b.release("rsa2048", "--allow-hosts", service[8:].upper(), service=service),
+                 "rsa2048")
+    own = "https://demo.attest.private.example"
+    b.attest(attest=own).refused(78, own[8:], "allow-hosts")
+    r = b.attest("--allow-hosts", own[8:], attest=own).ok()
+    assert part(r.out.strip(), 1)["iss"] == own, str(r)
+
+
 @case
 def tpm_commands(b):
     """attest and release take at most 22 TPM commands"""

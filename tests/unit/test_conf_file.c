@@ -175,6 +175,57 @@ T(alternatives_change_places)
 			 "\nidentity = system\n# end\n\n" SECOND);
 }
 
+T(hosts_that_a_binding_needs)
+{
+	load(HAND "allow-hosts = .a.example\n# end\n");
+	f.binding[1] = other("https://k.example/keys/k", "https://m.a.example");
+	rig_text(
+	    f.binding[1].allow_hosts, sizeof(f.binding[1].allow_hosts), ".a.example,k.example");
+	f.binding[1].identity = LK_ID_SYSTEM;
+	f.n = 2;
+	save();
+	EQ_S(now(), HAND "allow-hosts = .a.example,k.example\n# end\n\n[alternative]\nkey = "
+			 "https://k.example/keys/k\nattest = https://m.a.example\n"
+			 "identity = system\n");
+	/* What is there is not for us to take away. */
+	load(TOP "allow-hosts = .a.example\n");
+	f.binding[0] = other(B, MB);
+	save();
+	EQ_S(now(), "uuid = " UUID "\nkey = " B "\nattest = " MB
+		    "\ntimeout = 99\nallow-hosts = .a.example\n");
+	/* It may be the first one's, in a file without a list, or in none. */
+	f.binding[0] = f.binding[1];
+	f.n = 1;
+	load(TOP);
+	f.binding[0] = other("https://k.example/keys/k", MA);
+	rig_text(f.binding[0].allow_hosts, sizeof(f.binding[0].allow_hosts), "k.example");
+	save();
+	EQ_S(now(), "uuid = " UUID "\nkey = https://k.example/keys/k\nattest = " MA
+		    "\nallow-hosts = k.example\ntimeout = 99\n");
+	f.text_n = 0;
+	f.binding[1] = other(B, MB);
+	rig_text(f.binding[1].allow_hosts, sizeof(f.binding[1].allow_hosts), ".b.example");
+	f.n = 2;
+	save();
+	EQ_S(now(),
+	    "# Written by a test.\nuuid = " UUID "\nkey = https://k.example/keys/k\nattest = " MA
+	    "\nallow-hosts = k.example,.b.example\n\n[alternative]\nkey = " B "\nattest = " MB
+	    "\n");
+	/* Without the list it would be a file that boot refuses. */
+	load(TOP);
+	f.binding[0] = other("https://k.example/keys/k", MA);
+	text = LK_BUF(store);
+	EQ_CODE(LK_ECONF, lk_conf_file_text(&f, "", &text, &e));
+	OK(strstr(e.msg, "k.example") != NULL && strstr(e.msg, "allow-hosts") != NULL);
+	load(TOP);
+	memset(f.binding[0].allow_hosts, 'a', 200);
+	f.binding[1] = other(B, MB);
+	memset(f.binding[1].allow_hosts, 'b', 200);
+	f.n = 2;
+	text = LK_BUF(store);
+	EQ_CODE(LK_ELIMIT, lk_conf_file_text(&f, "", &text, &e));
+}
+
 /* The same binding twice: each keeps its own lines. */
 T(twins)
 {

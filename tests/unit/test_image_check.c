@@ -103,8 +103,9 @@ T(alternatives)
 	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "[alternative]\n");
 	fails("configuration", "line 9: this [alternative] sets no key");
 	rig_put(&r, "etc/latchkey/root.conf",
-	    CONF "[alternative]\nkey = https://kv2.example.net/keys/disk\n");
-	fails("configuration", "line 7: key: kv2.example.net is neither");
+	    CONF "[alternative]\nattest = https://sharedneu.neu.attest.azure.net\n"
+		 "key = https://kv2.example.net/keys/disk\n");
+	fails("configuration", "line 8: key: kv2.example.net is no key vault or managed HSM");
 	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "identity = nobody\n");
 	fails("configuration", "line 9: identity: must be");
 	rig_put(&r, "etc/latchkey/root.conf", CONF ALT "trust = /etc/latchkey/trust.pem\n");

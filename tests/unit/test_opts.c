@@ -79,8 +79,12 @@ T(command_line_refusals)
 	    {"--fd", "1024"}, {"--fd", "-1"}, {"--enc", "RSA1_5"},
 	    {"--enc", "rsa_aes_key_wrap_256"}, {"--kmsg", "maybe"}, {"--uuid", "1234"},
 	    {"--uuid", "6A3B5F3E-1111-2222-3333-444455556666"},
-	    {"--key", "http://v.vault.azure.net/keys/k"}, {"--key", "https://v.example.net/keys/k"},
-	    {"--key", "https://vault.azure.net/keys/k"},
+	    {"--key", "http://v.vault.azure.net/keys/k"}, {"--allow-hosts", ""},
+	    {"--allow-hosts", "a.example,"}, {"--allow-hosts", ",a.example"},
+	    {"--allow-hosts", "a.example, b.example"}, {"--allow-hosts", "*.example"},
+	    {"--allow-hosts", "."}, {"--allow-hosts", "..example"}, {"--allow-hosts", "10.0.0.1"},
+	    {"--allow-hosts", "a.example:444"}, {"--allow-hosts", "a.example/"},
+	    {"--allow-hosts", "https://a.example"}, {"--allow-hosts", "a..example"},
 	    {"--key", "https://v.vault.azure.net/secrets/k"},
 	    {"--attest", "https://m.weu.attest.azure.net/x"},
 	    {"--attest", "https://m.attest.azure.net:8443"}, {"--attest", "m.weu.attest.azure.net"},
@@ -194,7 +198,7 @@ T(what_is_written_reads_back)
 		    "key = https://v.managedhsm.azure.net/keys/k/0123456789abcdef0123456789abcdef\n"
 		    "attest = https://m.weu.attest.azure.net\n"
 		    "thumbprint = abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ\n"
-		    "kind = compat\nwrapped = " DIGEST "\n"
+		    "kind = compat\nwrapped = " DIGEST "\nallow-hosts = .corp.example,k.example\n"
 		    "identity = resource:/subscriptions/1/x\nenc = CKM_RSA_AES_KEY_WRAP\n"
 		    "api-version = 7.6\ntrust = /etc/latchkey/t.pem\ntimeout = 99\nkmsg = no\n"
 		    "evidence = tsm\nvmpl = 0\nwrap-bits = 3072\ninit-data = /etc/latchkey/i\n"
@@ -217,6 +221,28 @@ T(what_is_not_written)
 			       "device = /dev/sda\napi-version = 7.4\nkmsg = yes\n"));
 	lk_opts_write(&a.conf, &text);
 	EQ_U(text.n, 0);
+}
+
+T(hosts_that_are_allowed)
+{
+	char list[300], half[128];
+
+	EQ_CODE(LK_OK, argv_of(2, "--allow-hosts", "A.Example,.Corp.example,c-1.example"));
+	EQ_S(a.conf.allow_hosts, "a.example,.corp.example,c-1.example");
+	EQ_CODE(LK_OK, argv_of(2, "--allow-hosts", ".example"));
+	EQ_S(a.conf.allow_hosts, ".example");
+	/* 255 characters are taken. */
+	memset(half, 'a', 63);
+	memcpy(half + 63, ".", 2);
+	lk_fmt(list, sizeof(list), "%s%s%s%.59s.bb", half, half, half, half);
+	EQ_U(strlen(list), 254);
+	EQ_CODE(LK_EUSAGE, argv_of(2, "--allow-hosts", list)); /* for a name, 253 are */
+	lk_fmt(list, sizeof(list), "%sa,%sb,%sc,%.56s.bb", half, half, half, half);
+	EQ_U(strlen(list), 257);
+	EQ_CODE(LK_EUSAGE, argv_of(2, "--allow-hosts", list));
+	EQ_S(e.msg, "--allow-hosts: longer than 255 characters");
+	EQ_CODE(LK_OK, argv_of(2, "--allow-hosts", list + 2));
+	EQ_S(a.conf.allow_hosts, list + 2);
 }
 
 T(evidence_by_name)

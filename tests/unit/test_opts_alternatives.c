@@ -165,6 +165,52 @@ T(refusals_name_the_line)
 	EQ_U(a.bindings, LK_BINDINGS_MAX);
 }
 
+T(hosts_are_azures_or_allowed)
+{
+	static const struct {
+		const char *text, *says;
+	} bad[] = {
+	    {"key = https://k.example/keys/k\n", "line 1: key: k.example is no key vault"},
+	    {"key = https://vault.azure.net/keys/k\n", "line 1: key: vault.azure.net is no key"},
+	    {"\nattest = https://m.example\n", "line 2: attest: m.example is no attestation"},
+	    {"attest = https://m.example\nkey = https://k.example/keys/k\n\n", "line 2: key: k."},
+	    {TOP "[alternative]\nkey = https://k.example/keys/k\nattest = " MB "\n",
+		"line 5: key: k.example"},
+	    {TOP "[alternative]\nkey = " B "\nattest = https://m.example\n" ALT,
+		"line 6: attest: m.example"},
+	    {TOP "allow-hosts = a.example\n" ALT "[alternative]\nkey = " B
+		 "\nattest = https://m.example\n",
+		"line 10: attest: m.example"},
+	    {"key = https://m.example.net/keys/k\nattest = " MA "\n" ALT, "line 1: key: m."},
+	    {TOP "[alternative]\nkey = " B "\nattest = " MB "\nallow-hosts = a.example\n",
+		"line 7: allow-hosts is the volume's"},
+	};
+	static const char good[] =
+	    "key = https://k.Example/keys/k\nattest = https://M.corp.example\n"
+	    "allow-hosts = .corp.example,k.example\n[alternative]\nattest = https://k.example\n"
+	    "key = https://x.y.corp.example/keys/k\n";
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		for (size_t binding = 0; binding < 3; binding++) {
+			EQ_CODE(LK_ECONF, binding_of(bad[i].text, binding));
+			if (strstr(e.msg, bad[i].says) == NULL)
+				T_FAIL("\"%s\" does not say \"%s\"", e.msg, bad[i].says);
+		}
+	EQ_CODE(LK_ECONF, binding_of(bad[0].text, 0));
+	OK(strstr(e.msg, "not in allow-hosts") != NULL);
+	EQ_S(e.hint, "if this host is meant, set allow-hosts = k.example");
+	EQ_CODE(LK_OK, binding_of(good, 0));
+	EQ_CODE(LK_OK, binding_of(good, 1));
+	EQ_S(a.conf.attest, "https://k.example");
+	/* The command line's list is in the place of the file's; its hosts are its own affair. */
+	EQ_CODE(LK_OK, argv_of(2, "--allow-hosts", "m.example"));
+	EQ_CODE(LK_OK, more_of("attest = https://m.example\n", 0));
+	EQ_CODE(LK_OK, argv_of(2, "--allow-hosts", "m.example"));
+	EQ_CODE(LK_ECONF, more_of(good, 0));
+	EQ_CODE(LK_OK, argv_of(2, "--key", "https://k.example/keys/k"));
+	EQ_CODE(LK_OK, more_of(TOP, 0));
+}
+
 T(a_key_or_authority_of_the_command_line_stands_alone)
 {
 	EQ_CODE(LK_OK, argv_of(2, "--key", C));

@@ -32,6 +32,28 @@ T(another_vault_is_refused)
 	refused("token 2: key", "evil.vault", "kv1.vault");
 }
 
+/* Neither Azure's nor the configuration's, whatever the pins are. */
+T(a_host_of_somebody_else_is_refused_by_name)
+{
+	struct lk_err e;
+
+	sample();
+	strcpy(h.bindings[0].key, "https://kv1.evil.example/keys/disk" V1);
+	refused("token 2: key: kv1.evil.example", "allow-hosts", "no key vault");
+	sample();
+	strcpy(h.bindings[0].attest, "https://kv1.vault.azure.net");
+	refused("token 2: attest: kv1.vault.azure.net", "allow-hosts", "no attestation provider");
+	/* Not even when it is what is pinned. */
+	sample();
+	strcpy(conf.attest, "https://attest.example");
+	strcpy(h.bindings[0].attest, conf.attest);
+	refused("token 2: attest: attest.example", "allow-hosts", "no attestation provider");
+	strcpy(conf.allow_hosts, ".attest.example");
+	refused("token 2: attest: attest.example", "allow-hosts", "no attestation provider");
+	strcpy(conf.allow_hosts, ".example");
+	EQ_CODE(LK_OK, pins(&e));
+}
+
 T(another_key_of_the_vault_is_refused)
 {
 	sample();

@@ -38,6 +38,11 @@ T(another_binding_is_nothing_odd_and_a_contradiction_is)
 	strcpy(h.bindings[1].kind, "raw");
 	OK(taken(&e) == &h.bindings[2]);
 	EQ_U(warnings, 1);
+	/* A host that nobody here has named is one, though the binding is not the one that is
+	 * meant. */
+	strcpy(h.bindings[1].key, "https://kv1.evil.example/keys/disk" V1);
+	OK(taken(&e) == &h.bindings[2]);
+	EQ_U(warnings, 2);
 	lk_log_hook(NULL, NULL);
 }
 

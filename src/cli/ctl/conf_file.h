@@ -27,11 +27,12 @@ struct lk_conf_file {
 LK_CHECK enum lk_code lk_conf_file_read(
     const struct lk_args *a, const char *name, struct lk_conf_file *out, struct lk_err *e);
 /* The new text: f->binding[0..n) in this order of preference, around what the old text says
- * besides; settings of the volume are the old text's where there is one, else binding[0]'s. Nothing
- * when n is 0. It is read again before it counts, so that it says just these bindings. `note`: a
- * comment for the first line of a new file, without "# ". To replace a file whole, give a copy of f
- * with text_n = 0. LK_ELIMIT: boot would not read so much. LK_ECONF: a binding lacks key or attest,
- * or the file is another volume's (uuid). */
+ * besides; settings of the volume are the old text's where there is one, else binding[0]'s, but
+ * what any binding has in allow-hosts is added. Nothing when n is 0. It is read again before it
+ * counts, so that it says just these bindings. `note`: a comment for the first line of a new file,
+ * without "# ". To replace a file whole, give a copy of f with text_n = 0. LK_ELIMIT: boot would
+ * not read so much. LK_ECONF: a binding lacks key or attest, or the file is another volume's
+ * (uuid). */
 LK_CHECK enum lk_code lk_conf_file_text(
     const struct lk_conf_file *f, const char *note, struct lk_buf *out, struct lk_err *e);
 /* Atomically; the folder is made if it is missing. n == 0: the file goes. */

@@ -148,10 +148,11 @@ static bool goes_without(const struct section *s, const struct lk_opt *o)
 	return lk_opt_same(o, s->c, inherits ? s->first : normal());
 }
 
+/* Or without it no binding would be what it is. */
 static bool of_binding(const struct section *s, const struct lk_opt *o)
 {
 	return (o->flags & LK_OPT_ALT) != 0 ||
-	       (s->first == NULL && lk_slice_eq_str(lk_slice_str(o->name), "uuid"));
+	       (s->first == NULL && (o->kind == LK_OPT_UUID || o->kind == LK_OPT_HOSTS));
 }
 
 /* What no line says yet. */
@@ -220,17 +221,17 @@ static void put_alternative(const struct lk_conf_file *f, size_t i, struct lk_sl
 	end_section(out);
 }
 
-static void put_all(
-    const struct lk_conf_file *f, const struct old *old, const char *note, struct lk_buf *out)
+static void put_all(const struct lk_conf_file *f, const struct lk_conf *first,
+    const struct old *old, const char *note, struct lk_buf *out)
 {
 	const struct section top = {
-	    .lines = old->part[0], .was = &old->conf[0], .c = &f->binding[0], .first = NULL};
+	    .lines = old->part[0], .was = &old->conf[0], .c = first, .first = NULL};
 	size_t from[LK_BINDINGS_MAX];
 
 	match(f, old, from);
 	if (f->text_n == 0) {
 		lk_buf_fmt(out, "# %s\n", note);
-		lk_opts_write(&f->binding[0], out);
+		lk_opts_write(first, out);
 	} else {
 		put_section(&top, out);
 	}
@@ -260,18 +261,64 @@ LK_CHECK static enum lk_code check(
 	return LK_OK;
 }
 
-static bool unchanged(const struct lk_conf_file *f, const struct old *old)
+static bool is_in(struct lk_slice list, struct lk_slice one)
+{
+	while (list.n > 0) {
+		size_t end = list.n;
+
+		(void)lk_slice_find(list, ',', &end);
+		if (lk_slice_eq(lk_slice_sub(list, 0, end), one))
+			return true;
+		list = lk_slice_sub(list, end + 1, list.n);
+	}
+	return false;
+}
+
+/* What is on the list stays there, and what a binding needs comes to it. */
+LK_CHECK static enum lk_code join_hosts(
+    const struct lk_conf_file *f, const struct lk_conf *old, struct lk_conf *out, struct lk_err *e)
+{
+	struct lk_buf list = {
+	    .p = (uint8_t *)out->allow_hosts, .cap = sizeof(out->allow_hosts) - 1};
+
+	*out = f->binding[0];
+	lk_buf_str(&list, old->allow_hosts);
+	for (size_t i = 0; i < f->n; i++) {
+		struct lk_slice rest = lk_slice_str(f->binding[i].allow_hosts);
+
+		while (rest.n > 0) {
+			size_t end = rest.n;
+
+			(void)lk_slice_find(rest, ',', &end);
+			if (!is_in(lk_slice_buf(&list), lk_slice_sub(rest, 0, end))) {
+				lk_buf_str(&list, list.n > 0 ? "," : "");
+				lk_buf_slice(&list, lk_slice_sub(rest, 0, end));
+			}
+			rest = lk_slice_sub(rest, end + 1, rest.n);
+		}
+	}
+	if (list.bad)
+		return lk_fail(e, LK_ELIMIT, "%s: allow-hosts would be longer than %zu characters",
+		    f->path, list.cap);
+	out->allow_hosts[list.n] = '\0';
+	return LK_OK;
+}
+
+static bool unchanged(
+    const struct lk_conf_file *f, const struct lk_conf *first, const struct old *old)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (i >= old->n || !same_binding(&f->binding[i], &old->conf[i]))
 			return false;
-	return f->n == old->n && strcmp(f->binding[0].uuid, old->conf[0].uuid) == 0;
+	return f->n == old->n && strcmp(first->uuid, old->conf[0].uuid) == 0 &&
+	       strcmp(first->allow_hosts, old->conf[0].allow_hosts) == 0;
 }
 
 enum lk_code lk_conf_file_text(
     const struct lk_conf_file *f, const char *note, struct lk_buf *out, struct lk_err *e)
 {
 	static struct old old;
+	static struct lk_conf first;
 	const struct lk_slice text = lk_slice_of(f->text, f->text_n);
 	const size_t at = out->n;
 	size_t n = 0;
@@ -286,10 +333,12 @@ enum lk_code lk_conf_file_text(
 	if (old.conf[0].uuid[0] != '\0' && strcmp(old.conf[0].uuid, f->binding[0].uuid) != 0)
 		return lk_fail(e, LK_ECONF, "%s is for the volume %s, not for %s", f->path,
 		    old.conf[0].uuid, f->binding[0].uuid);
-	if (f->text_n > 0 && unchanged(f, &old))
+	if (join_hosts(f, &old.conf[0], &first, e) != LK_OK)
+		return e->code;
+	if (f->text_n > 0 && unchanged(f, &first, &old))
 		lk_buf_slice(out, text);
 	else
-		put_all(f, &old, note, out);
+		put_all(f, &first, &old, note, out);
 	if (out->bad || out->n - at > LK_CONF_FILE_MAX) {
 		(void)lk_fail(
 		    e, LK_ELIMIT, "%s would be longer than %d bytes", f->path, LK_CONF_FILE_MAX);
