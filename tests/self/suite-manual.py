@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests/cloud"))
@@ -94,6 +95,18 @@ def check_settings(t, helps, page):
     t.equal(without_default(helps["latchkey"].settings, page.settings()), [], "latchkey.conf(5): the defaults")
 
 
+def check_example(t, page):
+    """The file that latchkey.conf(5) shows is one: what is wrong then is the trust anchors alone."""
+    text = re.search(r"\.Bd -literal\n(.*?)\.Ed", page.section("EXAMPLES"), re.S).group(1)
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "root.conf"), "w", encoding="ascii") as file:
+            file.write(text)
+        said = subprocess.run(
+            [os.path.join(ROOT, "build/latchkey"), "attest", "root", "--conf-dir", folder, "--kmsg", "no", "--trust",
+             os.path.join(folder, "none")], check=False, text=True, capture_output=True).stderr
+    t.ok("trust anchors" in said, "latchkey.conf(5): the example is a configuration", said)
+
+
 def check_program(t, name, about, page):
     """A program's page against its --help."""
     where = name + "(8): "
@@ -115,6 +128,7 @@ def main():
     pages = {name: Page(name) for name in ("latchkey.8", "latchkeyctl.8", "latchkey.conf.5")}
     known = {option for about in helps.values() for option in list(about.options) + list(about.settings)}
     check_settings(t, helps, pages["latchkey.conf.5"])
+    check_example(t, pages["latchkey.conf.5"])
     for name in PROGRAMS:
         check_program(t, name, helps[name], pages[name + ".8"])
     for name, page in pages.items():
