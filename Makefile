@@ -106,9 +106,12 @@ check-unit: ready
 check-asan: ready
 	@$(SUB) -k asan || true
 	@$(SUITES) asan
-check-cloud check-boot check-enroll: check-%: ready
+check-cloud check-boot: check-%: ready
 	@$(SUB) programs
 	@$(SUITES) $*
+check-enroll: ready
+	@$(SUB) programs build/musl/tests/test_token_edits
+	@$(SUITES) enroll
 check-snp: ready
 	@$(SUB) programs build/musl/emulated-sev
 	@$(SUITES) snp
