@@ -19,7 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 import names  # noqa: E402
 
-STATE = os.path.join(ROOT, "build", "cloud")
+STATE = os.environ.get("LATCHKEY_CLOUD_STATE") or os.path.join(ROOT, "build", "cloud")
 LATCHKEY = os.path.join(ROOT, "build", "latchkey")
 LATCHKEYCTL = os.path.join(ROOT, "build", "latchkeyctl")
 PYTHON = "/usr/bin/python3"
