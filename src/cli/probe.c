@@ -157,6 +157,7 @@ static enum lk_code attestation(struct lk_probe *p, struct lk_err *e)
 	if (lk_app_start(p->conf, p->token, &p->run, e) == LK_OK &&
 	    lk_run_attest(p->run, &jwt, &claims, e) == LK_OK)
 		lk_probe_say(p, "%s", claims.summary);
+	p->worn_out = e->code == LK_ETPM || e->code == LK_ESNP;
 	return e->code;
 }
 
@@ -206,32 +207,65 @@ static void release_steps(struct lk_probe *p, bool ready)
 		(void)run(p, "volume", volume);
 }
 
+/* A run of its own, as boot has one. */
+static void binding_steps(struct lk_probe *p, bool configured)
+{
+	const bool ready = configured && p->trusted;
+
+	p->token = ready && run(p, "identity", identity);
+	if (!ready)
+		left_out("identity", "settings or trust anchors are missing");
+	if (!ready || !p->proof)
+		left_out("attestation", "needs settings, trust anchors, machine and metadata");
+	release_steps(p, ready && p->proof && run(p, "attestation", attestation) && p->token);
+	lk_run_end(p->run);
+	p->run = NULL;
+}
+
+/* The bindings that boot tries when those before them gave no key. */
+LK_CHECK static enum lk_code alternatives(
+    struct lk_probe *p, const struct lk_args *given, size_t n, struct lk_err *e)
+{
+	static struct lk_args a;
+	char name[24];
+
+	for (size_t i = 1; i < n; i++) {
+		lk_fmt(name, sizeof(name), "alternative %zu", i);
+		a = *given;
+		if (lk_opts_binding(given->word[0], i, &a, e) != LK_OK)
+			return e->code;
+		p->conf = &a.conf;
+		if (p->worn_out)
+			left_out(name, "the machine's own failure would be the same");
+		else
+			binding_steps(p, run(p, name, settings));
+	}
+	return LK_OK;
+}
+
 enum lk_code lk_verb_probe(struct lk_args *a, struct lk_err *e)
 {
 	static struct lk_probe p;
-	bool configured, machine_ok, imds, attested;
+	static struct lk_args given;
+	bool configured, machine_ok, imds;
 
 	if (a->words > 1)
 		return lk_fail(e, LK_EUSAGE, "at most one volume's name is wanted");
+	given = *a;
 	if (a->words == 1 && lk_opts_volume(a->word[0], a, e) != LK_OK)
 		return e->code;
 	p.conf = &a->conf;
 	configured = run(&p, "settings", settings);
 	(void)run(&p, "clock", wall_clock);
-	configured = run(&p, "trust anchors", trust) && configured;
+	p.trusted = run(&p, "trust anchors", trust);
 	machine_ok = run(&p, "machine", lk_probe_machine);
 	imds = run(&p, "metadata", metadata);
 	if (p.snp)
 		(void)run(&p, "certificates", lk_probe_certs); /* advice: the service judges them */
-	p.token = configured && run(&p, "identity", identity);
-	attested =
-	    configured && machine_ok && (imds || p.snp) && run(&p, "attestation", attestation);
-	if (!configured)
-		left_out("identity", "settings or trust anchors are missing");
-	if (!(configured && machine_ok && (imds || p.snp)))
-		left_out("attestation", "needs settings, trust anchors, machine and metadata");
-	release_steps(&p, attested && p.token);
-	lk_run_end(p.run);
+	p.proof = machine_ok && (imds || p.snp);
+	binding_steps(&p, configured);
+	if (alternatives(&p, &given, a->bindings, e) != LK_OK)
+		return e->code;
 	*e = p.first;
 	return e->code;
 }

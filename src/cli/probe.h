@@ -17,6 +17,9 @@ struct lk_probe {
 	struct lk_slice thim;              /* n == 0: none */
 	bool token;                        /* there is a bearer token: the vault can be asked */
 	struct lk_run *run;
+	bool trusted;  /* there are trust anchors */
+	bool proof;    /* what an attestation needs of the machine and of metadata is there */
+	bool worn_out; /* the TPM or the SNP device failed in a run: it is left alone */
 };
 
 void lk_probe_say(struct lk_probe *p, const char *fmt, ...) LK_PRINTF(2, 3);

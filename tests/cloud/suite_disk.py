@@ -266,6 +266,43 @@ def probe_says_what_to_do(b):
 
 
 @case
+def probe_walks_the_alternatives(b):
+    """probe walks every binding of a volume, names it, and fails where one fails"""
+    image = bound(b)
+    enroll(b, image, "--alternative", service=HSM).ok()
+
+    def walk(*more, machine=None):
+        r = b.latchkey("probe", "root", "--device", image, *more, machine=machine)
+        lines = r.out.decode().splitlines()
+        at = [i for i, line in enumerate(lines) if re.match(r"\w+ +alternative 1 ", line)]
+        assert len(at) == 1, str(r) + r.out.decode()
+        first, other = "\n".join(lines[:at[0]]), "\n".join(lines[at[0]:])
+        return r.status, first, other
+    status, first, other = walk()
+    assert status == 0 and VAULT in first and HSM not in first, first
+    assert re.search("^ok +alternative 1 +key " + HSM, other, re.M) and VAULT not in other, other
+    for step in ("identity", "attestation", "release", "volume"):
+        for text in (first, other):
+            assert re.search(r"^ok +%s " % step, text, re.M), "%s:\n%s" % (step, text)
+    for step in ("clock", "machine", "metadata"):
+        assert not re.search(r"^\w+ +%s " % step, other, re.M), other
+    for service, bad in (("hsm", 1), ("vault", 0)):
+        b.ctl.attributes(service, "rsa2048", enabled=False)
+        walked = walk()
+        b.ctl.attributes(service, "rsa2048", enabled=True)
+        assert walked[0] == 77, walked
+        for i, text in enumerate(walked[1:]):
+            word = "FAIL" if i == bad else "ok"
+            assert re.search("^%s +release " % word, text, re.M), text
+    with Machine(faults=["Quote:rc=0x101"]) as broken:
+        status, first, other = walk(machine=broken)
+    assert status == 71 and re.search("^FAIL +attestation", first, re.M), first
+    assert re.match("skip +alternative 1 ", other) and len(other.splitlines()) == 1, other
+    r = b.latchkey("probe", "root", "--device", image, "--key", VAULT + "/keys/rsa2048").ok()
+    assert b"alternative" not in r.out, r.out
+
+
+@case
 def status_tells_the_last_run(b):
     """status shows the steps of the last run and the last failure"""
     image = bound(b)
