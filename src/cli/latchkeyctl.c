@@ -8,6 +8,8 @@ static const struct lk_verb verbs[] = {
 	lk_verb_enroll},
     {"rotate", "NAME...", "to another key version, key, vault or attestation provider",
 	lk_verb_rotate},
+    {"remove", "NAME|DEVICE", "take bindings from a volume: key slot, token, settings",
+	lk_verb_remove},
     {"list", "[NAME|DEVICE]...", "the bindings of volumes: state, key, and what a proof would need",
 	lk_verb_list},
     {"policy", "", "write a release policy, or work out a launch measurement", lk_verb_policy},

@@ -7,6 +7,7 @@
 
 LK_CHECK enum lk_code lk_verb_enroll(struct lk_args *a, struct lk_err *e);
 LK_CHECK enum lk_code lk_verb_rotate(struct lk_args *a, struct lk_err *e);
+LK_CHECK enum lk_code lk_verb_remove(struct lk_args *a, struct lk_err *e);
 LK_CHECK enum lk_code lk_verb_list(struct lk_args *a, struct lk_err *e);
 LK_CHECK enum lk_code lk_verb_policy(struct lk_args *a, struct lk_err *e);
 LK_CHECK enum lk_code lk_verb_image_check(struct lk_args *a, struct lk_err *e);

@@ -232,19 +232,20 @@ static bool shared(const struct lk_header *h, const struct lk_binding *b)
 	for (size_t i = 0; i < h->now.count; i++) {
 		const struct lk_binding *o = &h->now.bindings[i];
 
-		if (o->token != b->token && o->state != LK_BINDING_CUT && o->slot == b->slot)
+		if (o->token != b->token && (h->now.tokens_used >> o->token & 1) != 0 &&
+		    o->state != LK_BINDING_CUT && o->slot == b->slot)
 			return true;
 	}
 	return false;
 }
 
-/* Must its slot go? If not, *stays says why, or nothing when there is none. */
-LK_CHECK static enum lk_code judge_slot(const struct lk_header *h, const struct lk_binding *b,
-    bool *goes, const char **stays, struct lk_err *e)
+enum lk_code lk_header_goes(const struct lk_header *h, const struct lk_binding *b, bool *goes,
+    const char **stays, struct lk_err *e)
 {
 	const uint32_t bit = 1u << b->slot;
 
 	*goes = false;
+	*stays = NULL;
 	if (b->state == LK_BINDING_CUT || !(h->now.slots_used & bit))
 		return LK_OK;
 	if (b->borrowed)
@@ -253,25 +254,14 @@ LK_CHECK static enum lk_code judge_slot(const struct lk_header *h, const struct 
 		*stays = "another binding names it";
 	else if (b->state == LK_BINDING_PENDING && !(h->now.slots_light & bit))
 		*stays = "nothing says that latchkey made it";
-	if (*stays != NULL)
+	*goes = *stays == NULL;
+	if (!*goes || (h->now.slots_light & bit))
 		return LK_OK;
-	if (!(h->now.slots_light & bit)) {
-		(void)lk_fail(e, LK_ELUKS, "key slot %u of binding %s is none that latchkey made",
-		    (unsigned)b->slot, b->id);
-		return lk_hint(e,
-		    "nothing was changed; if it is to go, remove it first: cryptsetup "
-		    "luksKillSlot %s %u",
-		    h->device, (unsigned)b->slot);
-	}
-	if (!(h->now.slots_open & ~bit)) {
-		(void)lk_fail(e, LK_EUSAGE, "key slot %u is the only one that opens %s",
-		    (unsigned)b->slot, h->device);
-		return lk_hint(e,
-		    "nothing was changed; add another key first: cryptsetup luksAddKey %s",
-		    h->device);
-	}
-	*goes = true;
-	return LK_OK;
+	(void)lk_fail(e, LK_ELUKS, "key slot %u of binding %s is none that latchkey made",
+	    (unsigned)b->slot, b->id);
+	return lk_hint(e,
+	    "nothing was changed; the host may have edited the token: cryptsetup luksDump shows "
+	    "the slot, and luksKillSlot removes it if it is to go");
 }
 
 /* What was removed is not put back. */
@@ -283,19 +273,37 @@ static void forget(struct lk_header *h, uint32_t token)
 			h->save[i] = h->save[--h->saved];
 }
 
-enum lk_code lk_header_remove(
+enum lk_code lk_header_cut(
     struct lk_header *h, const struct lk_binding *b, const char **stays, struct lk_err *e)
 {
 	const char *why = NULL;
-	bool goes = false, done = false;
+	bool goes = false;
 
-	if (judge_slot(h, b, &goes, &why, e) != LK_OK)
+	if (lk_header_goes(h, b, &goes, &why, e) != LK_OK)
 		return e->code;
 	if (stays != NULL)
 		*stays = why;
+	if (!goes)
+		return LK_OK;
+	if (!(h->now.slots_open & ~(1u << b->slot))) {
+		(void)lk_fail(e, LK_EUSAGE, "key slot %u is the only one that opens %s",
+		    (unsigned)b->slot, h->device);
+		return lk_hint(e,
+		    "nothing was changed; add another key first: cryptsetup luksAddKey %s",
+		    h->device);
+	}
 	forget(h, b->token);
-	if (goes && kill_slot(h, b->slot, e) != LK_OK)
+	return kill_slot(h, b->slot, e);
+}
+
+enum lk_code lk_header_remove(
+    struct lk_header *h, const struct lk_binding *b, const char **stays, struct lk_err *e)
+{
+	bool done = false;
+
+	if (lk_header_cut(h, b, stays, e) != LK_OK)
 		return e->code;
+	forget(h, b->token);
 	return drop_token(h, b->token, &done, e);
 }
 

@@ -64,11 +64,18 @@ LK_CHECK enum lk_code lk_header_token(
 /* Does the slot open with this secret? LK_ELUKS: no. */
 LK_CHECK enum lk_code lk_header_test(
     const struct lk_header *h, uint32_t slot, struct lk_slice secret, struct lk_err *e);
-/* Remove a binding: its slot, then its token; `stays` (NULL: not wanted) says why the slot was left
- * alone, NULL when it is gone. It stays when it is borrowed or another binding's, and that of a
- * pending binding when nothing says that latchkey made it. LK_EUSAGE: no other slot that opens the
- * volume would be left. LK_ELUKS: the slot of an active binding is none that latchkey made. Nothing
- * was changed in these cases. */
+/* Must the slot of a binding go with it? If not, *stays says why, or is NULL where there is none:
+ * it stays when it is borrowed or another binding's, and that of a pending binding when nothing
+ * says that latchkey made it. LK_ELUKS: the slot of an active binding is none that latchkey made.
+ */
+LK_CHECK enum lk_code lk_header_goes(const struct lk_header *h, const struct lk_binding *b,
+    bool *goes, const char **stays, struct lk_err *e);
+/* Remove the slot of a binding, as far as it goes; its token is cut then. LK_EUSAGE: no other slot
+ * that opens the volume would be left. Nothing was changed where it fails like this or as
+ * lk_header_goes does. */
+LK_CHECK enum lk_code lk_header_cut(
+    struct lk_header *h, const struct lk_binding *b, const char **stays, struct lk_err *e);
+/* The same, and then the token. `stays` NULL: not wanted. */
 LK_CHECK enum lk_code lk_header_remove(
     struct lk_header *h, const struct lk_binding *b, const char **stays, struct lk_err *e);
 /* Remove the token of this number alone, which is of type latchkey and malformed. */
