@@ -1,5 +1,5 @@
 #!/bin/bash
-# dracut module: what latchkey needs in an initramfs that runs systemd (dracut 059 and dracut-ng).
+# dracut module: what latchkey needs in an initramfs, with systemd in it or without (dracut 059 and dracut-ng).
 #
 # Settings, for a file in /etc/dracut.conf.d (the defaults suit an installed latchkey):
 #   latchkey_network=no        do not pull the network module in: something else brings the network up
@@ -18,6 +18,15 @@ _latchkey_settings() {
     _latchkey_confdir=${latchkey_confdir:-$dracutsysrootdir/etc/latchkey}
     _latchkey_crypttab=${latchkey_crypttab:-$dracutsysrootdir/etc/crypttab}
     _latchkey_unitdir=${latchkey_unitdir:-$dracutsysrootdir${systemdsystemunitdir:-/usr/lib/systemd/system}}
+}
+
+# Will the image run systemd? While dependencies are collected dracut cannot tell yet.
+_latchkey_with_systemd() {
+    local _module
+    for _module in systemd dracut-systemd; do
+        [[ " $omit_dracutmodules " != *" $_module "* ]] || return 1
+    done
+    [[ -x $dracutsysrootdir${systemdutildir:-/usr/lib/systemd}/systemd ]]
 }
 
 # The crypttab lines whose key comes from our socket.
@@ -71,10 +80,11 @@ check() {
 
 # called by dracut
 depends() {
-    local _deps="systemd dracut-systemd crypt"
+    local _deps="crypt"
 
+    _latchkey_with_systemd && _deps+=" systemd dracut-systemd"
     # split off from crypt in dracut-ng 103; unknown to dracut 059
-    if declare -F dracut_module_path > /dev/null && [[ -d $(dracut_module_path systemd-cryptsetup) ]]; then
+    if _latchkey_with_systemd && declare -F dracut_module_path > /dev/null && [[ -d $(dracut_module_path systemd-cryptsetup) ]]; then
         _deps+=" systemd-cryptsetup"
     fi
     [[ ${latchkey_network:-yes} == no ]] || _deps+=" network"
@@ -137,16 +147,25 @@ _latchkey_install_crypttab() {
     done < <(_latchkey_volumes)
 }
 
-# called by dracut
-install() {
-    _latchkey_settings
-
-    inst_simple "$_latchkey_bin" /usr/bin/latchkey
+_latchkey_install_units() {
     inst_simple "$_latchkey_unitdir/latchkey.socket" "$systemdsystemunitdir/latchkey.socket"
     inst_simple "$_latchkey_unitdir/latchkey@.service" "$systemdsystemunitdir/latchkey@.service"
     $SYSTEMCTL -q --root "$initdir" add-wants sockets.target latchkey.socket
     # What latchkey.socket wants; dracut 059 has them in every image, which is not promised.
     inst_multiple -o "$systemdsystemunitdir"/modprobe@.service "$systemdsystemunitdir"/sys-kernel-config.mount
+}
+
+# called by dracut
+install() {
+    _latchkey_settings
+
+    inst_simple "$_latchkey_bin" /usr/bin/latchkey
+    if dracut_module_included systemd; then
+        _latchkey_install_units
+    else
+        inst_multiple mkdir mount mv readlink sed
+        inst_hook initqueue/settled 05 "$moddir/settled.sh"
+    fi
     inst_hook initqueue/timeout 90 "$moddir/timeout.sh"
 
     _latchkey_install_config || return 1
