@@ -164,7 +164,7 @@ install() {
         _latchkey_install_units
     else
         inst_multiple mkdir mount mv readlink sed
-        inst_hook initqueue/settled 05 "$moddir/settled.sh"
+        inst_hook initqueue/settled 05 "$moddir/latchkey-settled.sh"
     fi
     inst_hook initqueue/timeout 90 "$moddir/timeout.sh"
 

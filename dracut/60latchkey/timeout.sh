@@ -5,7 +5,7 @@
 # no network to be had, dracut would end the boot ("Could not boot") in two situations that are none of the kind:
 # latchkey is about to give up and the passphrase prompt to appear; or somebody has typed the passphrase already and
 # nothing needs the network any more. Neither branch can last: a key request ends by latchkey's deadline (and by the
-# RuntimeMaxSec of latchkey@.service). Without systemd the first is settled.sh's.
+# RuntimeMaxSec of latchkey@.service). Without systemd the first is latchkey-settled.sh's.
 
 _latchkey_volumes_open() {
     while read -r _name _device _key _; do

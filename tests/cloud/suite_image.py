@@ -144,7 +144,7 @@ BROKEN = {
     "no root": (nothing, "root", "no root= in", "rd.neednet=1"),
     "network not asked for": (nothing, "command line", "rd.neednet=1 is neither",
                               "root=/dev/mapper/root"),
-    "no systemd": (drop("usr/lib/systemd/systemd"), "kind", "without systemd"),
+    "no systemd": (drop("usr/lib/systemd/systemd"), "hook", "without systemd nothing else"),
 }
 # likewise; the line is a remark, and the status 0
 NOTED = {

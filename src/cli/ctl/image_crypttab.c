@@ -107,6 +107,10 @@ static void check_systemd(const struct lk_image_look *l, const struct lk_image_v
 	}
 	if (bad_options(v, e, fs))
 		return;
+	if (l->flavor == LK_IMAGE_PLAIN) {
+		lk_found(fs, LK_FOUND_OK, item, "%s: the name under which it is opened", v->name);
+		return;
+	}
 	lk_found(fs, LK_FOUND_OK, item, "%s: opened with the key from " LK_KEY_SOCKET, v->name);
 	if (!lk_tab_option(e->options, "x-initrd.attach", &value)) {
 		lk_found(fs, LK_FOUND_NOTE, item, "%s: without x-initrd.attach", v->name);

@@ -106,14 +106,11 @@ void lk_image_check(struct lk_image_look *l, struct lk_findings *fs)
 	    [LK_IMAGE_SYSTEMD] = "systemd",
 	    [LK_IMAGE_TOOLS] = "initramfs-tools",
 	    [LK_IMAGE_PLAIN] = "dracut without systemd"};
-	bool good = l->flavor == LK_IMAGE_SYSTEMD || l->flavor == LK_IMAGE_TOOLS;
+	bool good = l->flavor != LK_IMAGE_UNKNOWN;
 
 	if (good) {
 		lk_found(fs, LK_FOUND_OK, "kind", "%s%s%s", flavors[l->flavor],
 		    l->kernel[0] != '\0' ? ", kernel " : "", l->kernel);
-	} else if (l->flavor == LK_IMAGE_PLAIN) {
-		lk_found(fs, LK_FOUND_FAIL, "kind", "made by dracut, but without systemd");
-		lk_found_hint(fs, "latchkey answers systemd's requests: dracut -f --add systemd");
 	} else {
 		lk_found(fs, LK_FOUND_FAIL, "kind", "neither dracut's nor of initramfs-tools");
 		lk_found_hint(fs, "make the image with one of them");

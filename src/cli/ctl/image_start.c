@@ -151,10 +151,62 @@ static void check_cryptsetup(struct lk_image_look *l, struct lk_findings *fs)
 		lk_found(fs, LK_FOUND_OK, item, "cryptsetup, libcryptsetup and what they need");
 }
 
+static bool has_base(struct lk_image_look *l, struct lk_slice end)
+{
+	for (size_t i = 0; i < lk_image_count(l->img); i++) {
+		struct lk_file f;
+
+		lk_image_at(l->img, i, &f);
+		if (S_ISREG(f.mode) && lk_slice_ends(f.path, end))
+			return true;
+	}
+	return false;
+}
+
+/* dracut's own loop: our hook in it, cryptsetup, and who asks for the passphrase. */
+static void check_loop(struct lk_image_look *l, struct lk_findings *fs)
+{
+	static const char item[] = "hook", tool[] = "cryptsetup";
+	struct lk_slice value;
+	struct lk_file f;
+	bool own = false;
+
+	if (!has_base(l, LK_S("/initqueue/settled/05-latchkey-settled.sh"))) {
+		lk_found(fs, LK_FOUND_FAIL, item,
+		    "latchkey-settled.sh is not in the image: without systemd nothing else starts "
+		    "latchkey");
+		lk_found_hint(fs, "dracut -f --add latchkey");
+	} else if (!lk_image_find(l->img, "/sbin/cryptroot-ask", &f)) {
+		lk_found(fs, LK_FOUND_FAIL, item,
+		    "/sbin/cryptroot-ask is not in the image: no passphrase prompt");
+		lk_found_hint(fs, "dracut module crypt brings it: dracut -f --add crypt");
+	} else {
+		lk_found(
+		    fs, LK_FOUND_OK, item, "dracut's loop starts latchkey, and the prompt waits");
+	}
+	if (!lk_image_find(l->img, "/sbin/cryptsetup", &f)) {
+		lk_found(fs, LK_FOUND_FAIL, tool, "/sbin/cryptsetup is not in the image");
+		lk_found_hint(fs, "dracut module crypt brings it: dracut -f --add crypt");
+	} else if (check_needs(l, tool, &f, fs) && check_library(l, tool, fs)) {
+		lk_found(fs, LK_FOUND_OK, tool, "cryptsetup, libcryptsetup and what they need");
+	}
+	if (!lk_image_argument(l, "rd.luks.uuid", &value, &own) &&
+	    !lk_image_argument(l, "rd.auto", &value, &own)) {
+		lk_found(fs, LK_FOUND_NOTE, "command line",
+		    "neither rd.luks.uuid= nor rd.auto: no passphrase prompt, should latchkey "
+		    "fail");
+		lk_found_hint(fs, "rd.luks.uuid=UUID of the volume on the kernel command line");
+	}
+}
+
 void lk_image_check_start(struct lk_image_look *l, struct lk_findings *fs)
 {
 	if (l->flavor == LK_IMAGE_TOOLS) {
 		check_cryptsetup(l, fs);
+		return;
+	}
+	if (l->flavor == LK_IMAGE_PLAIN) {
+		check_loop(l, fs);
 		return;
 	}
 	check_units(l, fs);
