@@ -54,6 +54,23 @@ def configuration_pins(b):
 
 
 @case
+def vault_of_ones_own(b):
+    """a vault outside of Azure's domains: enroll writes allow-hosts, and without it boot refuses"""
+    own, image = "https://demo-vault.vault.private.example", volume(b)
+    enroll(b, image, service=own).refused(78, own[8:], "allow-hosts")
+    enroll(b, image, "--allow-hosts", ".private.example", service=own).ok()
+    first = key(b, image).ok().out
+    enroll(b, image, "--alternative").ok()
+    assert opens(image, first) and key(b, image).ok().out == first
+    with open(b.path("conf/root.conf"), encoding="ascii") as f:
+        text = f.read()
+    assert text.count("\nallow-hosts = .private.example\n") == 1, text
+    with open(b.path("conf/root.conf"), "w", encoding="ascii") as f:
+        f.write(text.replace("allow-hosts", "# allow-hosts"))
+    key(b, image).refused(78, "root.conf, line 3: key: " + own[8:], "allow-hosts")
+
+
+@case
 def wrong_passphrase_changes_nothing(b):
     """enroll with a wrong passphrase leaves the header and the folder as they were"""
     image = volume(b)
