@@ -45,7 +45,7 @@ struct lk_snp_dev {
 	bool has_vmpl, spent, no_certs;
 	uint32_t vmpl;
 	unsigned requests;
-	lk_time last;
+	lk_time last; /* request; 0: none. Whoever opens a source again sets it to the one before */
 };
 
 struct lk_snp_raw {

@@ -9,8 +9,6 @@
 #include "lk/fmt.h"
 #include "lk/io.h"
 
-#define WAIT_MS     30000 /* drivers may still be loaded, and machines may be slow */
-#define POLL_MS     100
 #define UUID_OFFSET 168 /* LUKS2 on-disk format: uuid[40] of the binary header */
 
 static bool has_uuid(int fd, const char *uuid)
@@ -67,44 +65,57 @@ static int find(const struct lk_conf *conf, char path[static 300])
 	return fd >= 0 ? fd : scan(conf->uuid, path);
 }
 
-enum lk_code lk_device_open(
-    const struct lk_conf *conf, lk_time deadline, int *fd, char path[static 300], struct lk_err *e)
+enum lk_code lk_device_look(
+    const struct lk_conf *conf, int *fd, char path[static 300], struct lk_err *e)
 {
-	lk_time end = lk_deadline_in(WAIT_MS);
 	int err;
 
+	*fd = -1;
 	if (conf->device[0] == '\0' && conf->uuid[0] == '\0') {
 		(void)lk_fail(e, LK_ECONF, "volume %s: neither uuid nor device is set", conf->name);
 		return lk_hint(e, "set uuid = the volume's LUKS UUID (cryptsetup luksUUID DEVICE)");
 	}
+	*fd = find(conf, path);
+	err = errno;
+	if (*fd >= 0)
+		return LK_OK;
+	if (conf->device[0] == '\0') {
+		(void)lk_fail(e, LK_ELUKS, "no block device carries the LUKS UUID %s", conf->uuid);
+		(void)lk_hint(
+		    e, "check that the disk is attached and its driver is in the initramfs");
+		return lk_err_retry(e);
+	}
+	/* The one that is named is there, and is another volume. */
+	if (err == ENODEV)
+		return lk_fail(e, LK_ELUKS, "%s does not carry the pinned LUKS UUID %s",
+		    conf->device, conf->uuid);
+	(void)lk_fail_sys(e, err, "%s", conf->device);
+	return lk_err_retry(e);
+}
+
+enum lk_code lk_device_open(
+    const struct lk_conf *conf, lk_time deadline, int *fd, char path[static 300], struct lk_err *e)
+{
+	lk_time end = lk_deadline_in(LK_DEVICE_WAIT_MS);
+
 	if (deadline < end)
 		end = deadline;
 	for (;;) {
-		struct lk_err waited = {0};
+		struct lk_err late = {0};
 
-		*fd = find(conf, path);
-		err = errno;
-		if (*fd >= 0)
-			return LK_OK;
-		/* The one that is named is there, and is another volume. */
-		if (conf->device[0] != '\0' && err == ENODEV)
-			break;
-		if (lk_sleep(POLL_MS, end, &waited) != LK_OK)
-			break;
+		if (lk_device_look(conf, fd, path, e) == LK_OK || !e->retry ||
+		    lk_sleep(LK_DEVICE_POLL_MS, end, &late) != LK_OK)
+			return e->code;
+		memset(e, 0, sizeof(*e));
 	}
-	if (conf->device[0] != '\0') {
-		if (err == ENODEV)
-			return lk_fail(e, LK_ELUKS, "%s does not carry the pinned LUKS UUID %s",
-			    conf->device, conf->uuid);
-		return lk_fail_sys(e, err, "%s", conf->device);
-	}
-	(void)lk_fail(e, LK_ELUKS, "no block device carries the LUKS UUID %s", conf->uuid);
-	return lk_hint(e, "check that the disk is attached and its driver is in the initramfs");
 }
 
 LK_CHECK static enum lk_code add(
     struct lk_volumes *out, const char *name, size_t n, struct lk_err *e)
 {
+	for (size_t i = 0; i < out->n; i++) /* one that is given twice */
+		if (strlen(out->name[i]) == n && memcmp(out->name[i], name, n) == 0)
+			return LK_OK;
 	if (out->n == LK_VOLUMES_MAX || n >= sizeof(out->name[0]))
 		return lk_fail(e, LK_ECONF, "more than %d volumes, or a name that is too long",
 		    LK_VOLUMES_MAX);

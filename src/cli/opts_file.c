@@ -2,6 +2,7 @@
  * starts a comment line. */
 #include <string.h>
 
+#include "app.h"
 #include "opts_table.h"
 #include "lk/fmt.h"
 #include "lk/hosts.h"
@@ -195,18 +196,11 @@ LK_CHECK static enum lk_code parse(
  * settings only where nothing on the command line overrides the file. */
 LK_CHECK static enum lk_code digest(struct lk_slice text, struct lk_args *a, struct lk_err *e)
 {
-	struct lk_buf hex = {.p = (uint8_t *)a->conf.digest, .cap = sizeof(a->conf.digest) - 1};
-	uint8_t raw[32];
-
 	a->conf.digest[0] = '\0';
 	for (size_t i = 0; i < lk_opt_count; i++)
 		if ((lk_opt_table[i].flags & LK_OPT_FILE) != 0 && (a->given >> i & 1) != 0)
 			return LK_OK;
-	if (lk_sha256(text, raw, e) != LK_OK)
-		return e->code;
-	lk_hex_encode(lk_slice_of(raw, sizeof(raw)), &hex);
-	a->conf.digest[hex.n] = '\0';
-	return LK_OK;
+	return lk_sha256_hex(text, a->conf.digest, e);
 }
 
 enum lk_code lk_opts_text_binding(

@@ -17,35 +17,34 @@ void lk_status_steps(const struct lk_timeline *t, struct lk_buf *out)
 		    (unsigned)t->step[i].took_ms);
 }
 
-static void compose(const struct lk_conf *conf, const struct lk_timeline *t, const char *result,
-    const struct lk_err *e, struct lk_buf *out)
+static void say(const char *label, const struct lk_err *e, struct lk_buf *out)
 {
-	lk_buf_fmt(out, "volume     %s\nresult     %s\nwhen       %lld\n", conf->name, result,
-	    (long long)time(NULL));
-	if (e != NULL && e->code != LK_OK) {
-		lk_buf_fmt(out, "failure    %s\n", e->msg);
-		if (e->hint[0] != '\0')
-			lk_buf_fmt(out, "remedy     %s\n", e->hint);
-	}
-	if (t == NULL)
-		return;
-	lk_buf_fmt(out, "tpm        %u commands\n", t->tpm_commands);
-	for (size_t i = 0; i < t->n; i++)
-		lk_buf_fmt(out, "step       %-16s at %6u ms, took %6u ms\n", t->step[i].name,
-		    (unsigned)t->step[i].at_ms, (unsigned)t->step[i].took_ms);
+	lk_buf_fmt(out, "%-10s %s\n", label, e->msg);
+	if (e->hint[0] != '\0')
+		lk_buf_fmt(out, "remedy     %s\n", e->hint);
 }
 
-void lk_status_write(const struct lk_conf *conf, const struct lk_timeline *t, const char *result,
-    const struct lk_err *e)
+void lk_status_write(const struct lk_conf *conf, size_t turn, size_t bindings,
+    const struct lk_timeline *t, const char *result, const struct lk_err *e)
 {
 	uint8_t store[STATUS_MAX];
 	struct lk_buf out = LK_BUF(store);
 	struct lk_err ignored = {0};
 	char path[128];
 
+	lk_buf_fmt(&out, "volume     %s\nresult     %s\nwhen       %lld\n", conf->name, result,
+	    (long long)time(NULL));
+	lk_buf_fmt(&out, "binding    %zu of %zu, %s\n", turn + 1, bindings, conf->key);
+	if (e->code != LK_OK)
+		say(lk_slice_eq_str(lk_slice_str(result), "failed") ? "failure" : "before", e,
+		    &out);
+	if (t != NULL)
+		lk_buf_fmt(&out, "tpm        %u commands\n", t->tpm_commands);
+	for (size_t i = 0; t != NULL && i < t->n; i++)
+		lk_buf_fmt(&out, "step       %-16s at %6u ms, took %6u ms\n", t->step[i].name,
+		    (unsigned)t->step[i].at_ms, (unsigned)t->step[i].took_ms);
 	/* Only a report: a volume is not refused because /run cannot be written. */
 	(void)mkdir(LK_RUN_DIR, 0700);
-	compose(conf, t, result, e, &out);
 	lk_fmt(path, sizeof(path), LK_RUN_DIR "/%s.status", conf->name);
 	if (out.bad || lk_file_replace(path, lk_slice_buf(&out), 0600, &ignored) != LK_OK)
 		lk_log(LK_LOG_DEBUG, "cannot keep %s: %s", path, ignored.msg);

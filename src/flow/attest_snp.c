@@ -50,6 +50,7 @@ static enum lk_code get_report(struct lk_run *r, struct lk_err *e)
 
 	if (rc == LK_OK)
 		rc = lk_snp_get(&r->dev, data, r->deadline, &p->raw, e);
+	lk_run_last_report = r->dev.last;
 	if (rc == LK_OK)
 		rc = lk_snp_parse(lk_slice_of(p->raw.report, sizeof(p->raw.report)), &p->report, e);
 	if (rc != LK_OK)

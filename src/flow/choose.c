@@ -41,6 +41,7 @@ static enum lk_code open_snp(struct lk_run *r, struct lk_err *e)
 
 	if (rc == LK_OK) {
 		r->snp = true;
+		r->dev.last = lk_run_last_report;
 		lk_log(LK_LOG_DEBUG, "evidence: SNP report from %s", r->dev.path);
 	}
 	return rc;

@@ -11,6 +11,7 @@
 
 static struct lk_run the_run;
 static struct lk_run_hidden hidden;
+lk_time lk_run_last_report;
 
 /* ---- timeline */
 

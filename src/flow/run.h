@@ -66,6 +66,8 @@ struct lk_run {
 	struct lk_run_hidden *h;
 };
 
+/* The last request for a report, of this run or one before. */
+extern lk_time lk_run_last_report;
 /* A failure that was dealt with is said in the log and forgotten: callers look at e->code, too. */
 void lk_run_forgive(struct lk_err *e, enum lk_level level, const char *then);
 /* A courier that died is started again, once; true (and e forgotten): ask again. */

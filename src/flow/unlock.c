@@ -43,8 +43,9 @@ static void read_header(const struct lk_run *r, struct lk_unlock_job *job)
 
 	memset(&job->e, 0, sizeof(job->e));
 	memset(&job->found, 0, sizeof(job->found));
-	if (lk_disk_header(job->disk_fd, lk_run_deadline(r), &h, &job->e) == LK_OK &&
-	    lk_unlock_pins(job->conf, &h, &b, &job->e) == LK_OK && b)
+	if (lk_disk_header(job->disk_fd, lk_run_deadline(r), &h, &job->e) != LK_OK)
+		(void)lk_err_prefix(&job->e, "the volume's header");
+	else if (lk_unlock_pins(job->conf, &h, &b, &job->e) == LK_OK && b)
 		job->found = *b;
 	job->done = job->e.code != LK_OK;
 }

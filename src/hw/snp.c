@@ -146,7 +146,7 @@ static enum lk_code pace(struct lk_snp_dev *d, lk_time deadline, struct lk_err *
 		return lk_hint(e, "try again later; no reboot is needed");
 	}
 	lk_time since = lk_now() - d->last;
-	if (d->requests != 0 && since < LK_SNP_PAUSE_MS)
+	if (d->last != 0 && since < LK_SNP_PAUSE_MS)
 		return lk_snp_sys->sleep(LK_SNP_PAUSE_MS - since, deadline, e);
 	return lk_left(deadline) > 0 ? LK_OK
 				     : lk_fail(e, LK_ETIME, "no time left to ask for a report");

@@ -18,6 +18,7 @@
 import http.client
 import json
 import os
+import socket
 import sys
 import time
 
@@ -64,9 +65,25 @@ class Ctl:
                 time.sleep(0.05)
 
     def fault(self, endpoint, kind, **more):
-        """Set a fault; its number."""
+        """Set a fault; its number.  Of `refuse`, when nobody listens any more."""
         more = {name.rstrip("_").replace("_", "-"): value for name, value in more.items()}
-        return self.call("POST", "/faults", dict(more, endpoint=endpoint, kind=kind))["id"]
+        number = self.call("POST", "/faults", dict(more, endpoint=endpoint, kind=kind))["id"]
+        if kind == "refuse" and not more:
+            self.unheard(*names.LISTENERS[endpoint])
+        return number
+
+    @staticmethod
+    def unheard(address, port, seconds=60):
+        """Wait until connections are refused."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                socket.create_connection((address, port), 5).close()
+            except ConnectionRefusedError:
+                return
+            if time.monotonic() > end:
+                raise CtlError("%s still listens" % address)
+            time.sleep(0.01)
 
     def tamper(self, endpoint, what, **more):
         """Set a tamper fault."""

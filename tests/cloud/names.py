@@ -7,6 +7,9 @@ VAULT = "192.0.2.20"
 HSM = "192.0.2.30"
 KDS = "192.0.2.40"          # kdsintf.amd.com: AMD's key distribution service
 ADDRESSES = (IMDS, MAA, MAA2, VAULT, HSM, KDS)
+# By fault endpoint.
+LISTENERS = {"imds": (IMDS, 80), "maa": (MAA, 443), "maa2": (MAA2, 443), "vault": (VAULT, 443),
+             "hsm": (HSM, 443), "kds": (KDS, 443)}
 ADMIN = ("127.0.0.1", 8099)
 DNS = ("127.0.0.1", 53)
 

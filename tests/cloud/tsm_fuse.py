@@ -15,7 +15,7 @@ What a test may set (attributes; NAME=VALUE in the command):
   provider     name, None: none is registered
   stale        so many of the next reports are of older firmware (as of a guest that was just moved)
 and `fault(at, ...)`, below.  `log` has what was done, `requests` how often the firmware was asked,
-`left()` names the directories that nobody removed.  After an error that costs the real guest its
+`times` when, `left()` names the directories that nobody removed.  After an error that costs the real guest its
 message key (VMPCK) every further request is ENOTTY, until `reboot()`.
 """
 
@@ -30,6 +30,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import amd  # noqa: E402
@@ -189,6 +190,7 @@ class Tsm:
             self.table, self.report, self.provider = "right", {}, "sev_guest"
             self.floor, self.has_floor, self.stale = 0, True, 0
             self.faults, self.log, self.requests, self.wiped = [], [], 0, False
+            self.times = []
 
     def reboot(self):
         """The guest has a message key again."""
@@ -262,6 +264,7 @@ class Tsm:
         if len(request.inblob) != INBLOB_MAX:
             fail("EINVAL")
         self.requests += 1
+        self.times.append(time.monotonic())
         if self.wiped:
             self.note("firmware", "ENOTTY")
             fail("ENOTTY")

@@ -104,6 +104,20 @@ T(throttled_once)
 	EQ_U(m.sleeps, 2); /* the second call of the program waits as well */
 }
 
+T(a_pause_after_the_request_of_an_earlier_run)
+{
+	reset();
+	EQ_CODE(LK_OK, open_it(LK_SNP_GUEST));
+	EQ_U(dev.last, 0);
+	EQ_CODE(LK_OK, ask());
+	EQ_U(m.sleeps, 0);
+	lk_time last = dev.last;
+	EQ_CODE(LK_OK, open_it(LK_SNP_GUEST));
+	dev.last = last;
+	EQ_CODE(LK_OK, ask());
+	EQ_U(m.sleeps, 1);
+}
+
 T(no_pause_past_the_deadline)
 {
 	reset();
