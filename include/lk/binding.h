@@ -56,6 +56,7 @@ enum lk_binding_state {
 };
 
 struct lk_binding {
+	size_t kdf_salt_len, wrapped_len;
 	uint32_t token; /* token number in the header */
 	enum lk_binding_state state;
 	uint32_t slot; /* active: the one key slot it lists; pending: that it is for; cut: 0 */
@@ -70,7 +71,6 @@ struct lk_binding {
 	uint8_t salt[32];
 	uint8_t mac[32];
 	/* What a kind does not have is zero. */
-	size_t kdf_salt_len, wrapped_len;
 	uint8_t kdf_salt[64];
 	char label[65];
 	uint8_t wrapped[LK_RSA_MAX];

@@ -39,13 +39,13 @@ LK_CHECK enum lk_code lk_unlock_key(struct lk_run *r, const struct lk_conf *conf
  * released is in memory until the last of its volumes is served. */
 struct lk_unlock_job {
 	const struct lk_conf *conf;
-	int disk_fd;
 	LK_CHECK enum lk_code (*use)(
 	    void *ctx, uint32_t slot, const struct lk_secret *key, struct lk_err *e);
 	void *ctx;
-	struct lk_err e;         /* how it ended */
 	struct lk_binding found; /* the binding that was used; .id "" when there was none */
-	bool done;               /* private */
+	struct lk_err e;         /* how it ended */
+	int disk_fd;
+	bool done; /* private */
 };
 /* May they share a run? The same attestation authority, vault host, identity, evidence and what
  * else the run's couriers and questions depend on, except its time. */
