@@ -1,5 +1,6 @@
 /* What the configuration pins against what a header says, and which volumes may share a run; the
  * contract is in lk/unlock.h. */
+#include <stddef.h>
 #include <string.h>
 
 #include "lk/hosts.h"
@@ -20,46 +21,42 @@ static enum lk_code differs(const struct lk_binding *b, const char *what, const 
 
 /* ---- which of the volume's bindings is meant */
 
-/* A pin without a version fits every version of that key; which one it is, the thumbprint says. */
-static enum lk_code check_key(const char *pin, const struct lk_binding *b, struct lk_err *e)
+static bool same_place(const struct lk_url *a, const struct lk_url *b)
 {
-	struct lk_key_url want, has;
-	enum lk_code rc = lk_key_url_parse(lk_slice_str(pin), &want, e);
-
-	if (rc != LK_OK)
-		return e->code = LK_ECONF, lk_err_prefix(e, "the pinned key");
-	rc = lk_key_url_parse(lk_slice_str(b->key), &has, e);
-	if (rc != LK_OK)
-		return rc;
-	if (!same(want.url.host, has.url.host) || want.url.port != has.url.port ||
-	    !same(want.name, has.name) ||
-	    (want.version[0] != '\0' && !same(want.version, has.version)))
-		return differs(b, "key", b->key, pin, e);
-	return LK_OK;
+	return a->port == b->port && same(a->host, b->host);
 }
 
-static enum lk_code check_attest(const char *pin, const struct lk_binding *b, struct lk_err *e)
+static bool same_authority(const char *a, const char *b)
 {
-	struct lk_url want, has;
-	enum lk_code rc = lk_url_parse(lk_slice_str(pin), &want, e);
+	struct lk_url x, y;
+	struct lk_err e = {0};
 
-	if (rc != LK_OK)
-		return e->code = LK_ECONF, lk_err_prefix(e, "the pinned attestation service");
-	rc = lk_url_parse(lk_slice_str(b->attest), &has, e);
-	if (rc != LK_OK)
-		return rc;
-	if (!same(want.host, has.host) || want.port != has.port)
-		return differs(b, "attest", b->attest, pin, e);
-	return LK_OK;
+	return lk_url_parse(lk_slice_str(a), &x, &e) == LK_OK &&
+	       lk_url_parse(lk_slice_str(b), &y, &e) == LK_OK && same_place(&x, &y);
+}
+
+/* `key` false: only the vault is compared. A pin without a version fits every version of that key;
+ * which one it is, the thumbprint says. */
+static bool same_vault(const char *pin, const char *has, bool key)
+{
+	struct lk_key_url x, y;
+	struct lk_err e = {0};
+
+	return lk_key_url_parse(lk_slice_str(pin), &x, &e) == LK_OK &&
+	       lk_key_url_parse(lk_slice_str(has), &y, &e) == LK_OK && same_place(&x.url, &y.url) &&
+	       (!key ||
+		   (same(x.name, y.name) && (x.version[0] == '\0' || same(x.version, y.version))));
 }
 
 /* Volumes may have several bindings, so that one for another key or authority is nothing odd. */
 static enum lk_code check_meant(
     const struct lk_conf *conf, const struct lk_binding *b, struct lk_err *e)
 {
-	enum lk_code rc = check_key(conf->key, b, e);
-
-	return rc == LK_OK ? check_attest(conf->attest, b, e) : rc;
+	if (!same_vault(conf->key, b->key, true))
+		return differs(b, "key", b->key, conf->key, e);
+	if (!same_authority(conf->attest, b->attest))
+		return differs(b, "attest", b->attest, conf->attest, e);
+	return LK_OK;
 }
 
 /* ---- may it be taken */
@@ -231,34 +228,18 @@ bool lk_unlock_same_machine(const struct lk_conf *a, const struct lk_conf *b)
 	return a->evidence == b->evidence && same(a->snp_path, b->snp_path) && same(a->tpm, b->tpm);
 }
 
-static bool same_key_host(const char *a, const char *b)
-{
-	struct lk_key_url x, y;
-	struct lk_err e = {0};
-
-	return lk_key_url_parse(lk_slice_str(a), &x, &e) == LK_OK &&
-	       lk_key_url_parse(lk_slice_str(b), &y, &e) == LK_OK && same(x.url.host, y.url.host) &&
-	       x.url.port == y.url.port;
-}
-
-static bool same_authority(const char *a, const char *b)
-{
-	struct lk_url x, y;
-	struct lk_err e = {0};
-
-	return lk_url_parse(lk_slice_str(a), &x, &e) == LK_OK &&
-	       lk_url_parse(lk_slice_str(b), &y, &e) == LK_OK && same(x.host, y.host) &&
-	       x.port == y.port;
-}
-
 bool lk_unlock_together(const struct lk_conf *a, const struct lk_conf *b)
 {
-	return lk_unlock_same_machine(a, b) && same_authority(a->attest, b->attest) &&
-	       same_key_host(a->key, b->key) && a->identity == b->identity &&
-	       same(a->identity_id, b->identity_id) && a->enc == b->enc &&
-	       same(a->api_version, b->api_version) && same(a->trust, b->trust) &&
-	       same(a->event_log, b->event_log) && a->vmpl == b->vmpl &&
-	       a->wrap_bits == b->wrap_bits && same(a->attest_api_version, b->attest_api_version) &&
-	       same(a->security_context, b->security_context) && same(a->init_data, b->init_data) &&
-	       a->kds == b->kds;
+	static const uint16_t texts[] = {offsetof(struct lk_conf, identity_id),
+	    offsetof(struct lk_conf, api_version), offsetof(struct lk_conf, trust),
+	    offsetof(struct lk_conf, event_log), offsetof(struct lk_conf, attest_api_version),
+	    offsetof(struct lk_conf, security_context), offsetof(struct lk_conf, init_data)};
+	bool as_one = lk_unlock_same_machine(a, b) && same_authority(a->attest, b->attest) &&
+		      same_vault(a->key, b->key, false) && a->identity == b->identity &&
+		      a->enc == b->enc && a->vmpl == b->vmpl && a->wrap_bits == b->wrap_bits &&
+		      a->kds == b->kds;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		as_one = as_one && same((const char *)a + texts[i], (const char *)b + texts[i]);
+	return as_one;
 }
