@@ -10,8 +10,11 @@ import re
 import shutil
 import subprocess
 
+from cryptography.hazmat.primitives import serialization
+
+import keys
 from disk import PASSPHRASE, cryptsetup, enroll, opens, volume
-from e2e import HSM, LATCHKEYCTL, STATE, VAULT
+from e2e import ATTEST, HSM, LATCHKEYCTL, STATE, VAULT
 
 COLLEAGUE = b"another administrator's"
 FOREIGN = {"0": {"type": "clevis", "keyslots": ["3"], "jwe": {"protected": "none of ours"}},
@@ -122,8 +125,17 @@ class Scene:
 def enrolling(*more, key="rsa2048", service=VAULT):
     """The words of an enrolment."""
     return lambda b, image: ["enroll", image, "--name", "root", "--key", "%s/keys/%s" % (service, key), "--attest",
-                             "https://sharedweu.weu.attest.azure.net", "--trust", STATE + "/ca.pem", "--key-file", "-",
-                             *more]
+                             ATTEST, "--trust", STATE + "/ca.pem", "--key-file", "-", "--write-crypttab",
+                             "--crypttab", b.path("crypttab"), *more]
+
+
+def offline(b, image):
+    """The words of an enrolment with the public half alone."""
+    with open(b.path("public.pem"), "wb") as f:
+        f.write(keys.Material(STATE).load("rsa2048-1").public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    version = next(v["id"] for v in b.ctl.keys()["vault"]["rsa2048"]["versions"] if v["enabled"])
+    return enrolling("--offline", "--public-key", b.path("public.pem"), key="rsa2048/" + version)(b, image)
 
 
 def bind(b, image):
@@ -131,6 +143,27 @@ def bind(b, image):
     enroll(b, image).ok()
 
 
+def bind_twice(b, image):
+    """A second one for a second vault."""
+    bind(b, image)
+    enroll(b, image, "--alternative", service=HSM).ok()
+
+
+def bind_and_renew(b, image):
+    """A binding of a key that has a new version since."""
+    bind(b, image)
+    b.ctl.rotate("vault", "rsa2048")
+
+
+def rotating(*more):
+    """The words of a rotation, which needs no passphrase: the old binding opens the header."""
+    return lambda b, image: ["rotate", "root", "--device", image, *more]
+
+
 SCENES = [
     Scene("enroll", enrolling(), 1, had=False),
+    Scene("enroll-second", enrolling("--alternative", service=HSM), 2, before=bind),
+    Scene("enroll-undone", enrolling(), 1, had=False, untrue=True),
+    Scene("enroll-offline", offline, 1, had=False),
+    Scene("rotate", rotating("--drop-old"), 1, before=bind_and_renew, stdin=b""),
 ]
