@@ -152,9 +152,40 @@ enum lk_code lk_bind_activate(struct lk_bind *w, struct lk_err *e)
 
 /* ---- configuration */
 
+/* What stays is told and does no harm. */
+static void sweep(struct lk_bind *w)
+{
+	static struct lk_luks2 now; /* removal is free to change what was read */
+	const char *stays = NULL;
+	struct lk_err e = {0};
+
+	if (w->stale == 0)
+		return;
+	enum lk_code rc = lk_header_read(&w->h, &e);
+	now = w->h.now;
+	for (size_t i = 0; rc == LK_OK && i < now.count; i++) {
+		const struct lk_binding *b = &now.bindings[i];
+
+		if (!(w->stale >> b->token & 1) || b->state != LK_BINDING_PENDING)
+			continue;
+		rc = lk_header_remove(&w->h, b, &stays, &e);
+		if (rc == LK_OK)
+			lk_log(LK_LOG_INFO,
+			    "binding %s, which an interrupted call left behind, was removed%s%s",
+			    b->id, stays != NULL ? "; its key slot stays: " : "",
+			    stays != NULL ? stays : "");
+	}
+	if (rc != LK_OK)
+		lk_log_err(LK_LOG_WARN, &e);
+}
+
 enum lk_code lk_bind_save(struct lk_bind *w, struct lk_err *e)
 {
-	return lk_conf_file_write(&w->file, lk_slice_of(w->text, w->text_n), e);
+	enum lk_code rc = lk_conf_file_write(&w->file, lk_slice_of(w->text, w->text_n), e);
+
+	if (rc == LK_OK)
+		sweep(w);
+	return rc;
 }
 
 void lk_bind_undo(struct lk_bind *w)

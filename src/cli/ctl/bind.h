@@ -28,6 +28,7 @@ struct lk_bind {
 	bool active;      /* the header has it, and its slot opens */
 	bool slot_there;  /* the slot opens; the token is not active */
 	bool token_there; /* as pending */
+	uint32_t stale;   /* bit n: token n is an unfinished one that cannot be completed */
 	size_t text_n;
 	uint8_t text[LK_CONF_FILE_MAX]; /* NAME.conf as it will be */
 };
@@ -66,7 +67,8 @@ LK_CHECK enum lk_code lk_bind_activate(struct lk_bind *w, struct lk_err *e);
  * release, pins, MAC, secret, and a test of exactly that slot. A wrapped one: header and pins.
  * Starts couriers. */
 LK_CHECK enum lk_code lk_bind_prove(struct lk_bind *w, struct lk_err *e);
-/* NAME.conf. */
+/* NAME.conf; and then what an interrupted call left and nobody can complete goes. Starts a courier.
+ */
 LK_CHECK enum lk_code lk_bind_save(struct lk_bind *w, struct lk_err *e);
 /* Nothing of this call stays, byte for byte. The first error remains the verdict. */
 void lk_bind_undo(struct lk_bind *w);

@@ -37,16 +37,23 @@ static bool slot_opens(const struct lk_bind *w, uint32_t slot, struct lk_slice s
 	       lk_header_test(&w->h, slot, secret, &e) == LK_OK;
 }
 
-/* True: `c` was made from this key, and its slot is as it should be or still to be added. */
+/* Made from this key, as nobody else can. */
+static bool proved(const struct lk_bind *w, const struct lk_binding *c, const struct released *r)
+{
+	struct lk_err e = {0};
+
+	return c->state != LK_BINDING_CUT && about_the_same(c, &w->b) &&
+	       lk_binding_verify(c, &r->ikm, &e) == LK_OK;
+}
+
+/* Its slot is as it should be, or still to be added. */
 static bool usable(struct lk_bind *w, const struct lk_binding *c, const struct released *r,
     struct lk_secret *secret)
 {
 	struct lk_err e = {0};
 
-	if (c->state == LK_BINDING_CUT || !about_the_same(c, &w->b) ||
-	    lk_binding_verify(c, &r->ikm, &e) != LK_OK ||
-	    lk_binding_disk_key(c, &r->key.pub, lk_secret_slice(&r->plain), &r->ikm, secret, &e) !=
-		LK_OK)
+	if (lk_binding_disk_key(c, &r->key.pub, lk_secret_slice(&r->plain), &r->ikm, secret, &e) !=
+	    LK_OK)
 		return false;
 	w->slot_there = slot_opens(w, c->slot, lk_secret_slice(secret));
 	w->token_there = c->state == LK_BINDING_PENDING;
@@ -54,19 +61,33 @@ static bool usable(struct lk_bind *w, const struct lk_binding *c, const struct r
 	return w->slot_there || (w->token_there && (w->h.now.slots_used >> c->slot & 1) == 0);
 }
 
+/* An unfinished one that cannot be completed, because its slot was half written or half wiped when
+ * the call was cut off, is remembered: lk_bind_save removes it. */
 static bool find(struct lk_bind *w, const struct released *r, struct lk_secret *secret)
 {
+	LK_SECRET one = {0};
+	struct lk_err e = {0};
+	bool found = false;
+
+	w->stale = 0;
 	for (size_t i = 0; i < w->h.now.count; i++) {
-		if (!usable(w, &w->h.now.bindings[i], r, secret))
+		const struct lk_binding *c = &w->h.now.bindings[i];
+
+		if (!proved(w, c, r))
 			continue;
-		w->b = w->h.now.bindings[i];
-		lk_log(LK_LOG_INFO, "binding %s is in the header already%s", w->b.id,
-		    w->active ? "" : ", and is completed now");
-		return true;
+		if (!found && usable(w, c, r, &one)) {
+			found = lk_secret_set(secret, lk_secret_slice(&one), &e) == LK_OK;
+			w->b = *c;
+			lk_log(LK_LOG_INFO, "binding %s is in the header already%s", w->b.id,
+			    w->active ? "" : ", and is completed now");
+		} else if (c->state == LK_BINDING_PENDING)
+			w->stale |= 1u << c->token;
 	}
-	w->active = w->slot_there = w->token_there = false;
-	lk_secret_clear(secret);
-	return false;
+	if (!found) {
+		w->active = w->slot_there = w->token_there = false;
+		lk_secret_clear(secret);
+	}
+	return found;
 }
 
 /* ---- a new one */
