@@ -17,7 +17,8 @@
 struct lk_luks2 {
 	uint32_t slots_used;  /* bit n: key slot n exists */
 	uint32_t slots_open;  /* bit n: it holds the key of the data, and no other */
-	uint32_t slots_light; /* bit n: its hash is PBKDF2 with LK_SLOT_ITERATIONS */
+	uint32_t slots_light; /* bit n: latchkey may have made it: PBKDF2 with LK_SLOT_ITERATIONS,
+				 and no token of another type names it */
 	uint32_t tokens_used; /* bit n: token n exists */
 	uint32_t tokens_bad;  /* bit n: one of type latchkey that is malformed, there twice, or one
 			       * too many; it is not among the bindings (or only the first is) */

@@ -220,6 +220,23 @@ static void take_slots(const struct lk_json *slots, struct lk_luks2 *out)
 	}
 }
 
+/* Clevis and systemd-cryptenroll make slots as light as ours; their tokens name them. */
+static void take_foreign(const struct lk_json *token, struct lk_luks2 *out)
+{
+	struct lk_slice text;
+	struct lk_json slot;
+	struct lk_err e;
+	uint32_t n = 0;
+
+	memset(&e, 0, sizeof(e));
+	if (text_is(token, "type", LK_BINDING_TYPE))
+		return;
+	for (size_t k = 0; lk_json_at(token, "keyslots", k, &slot, &e) == LK_OK; k++)
+		if (lk_json_str(&slot, "", &text, &e) == LK_OK &&
+		    lk_slice_u32(text, LK_SLOT_MAX, &n))
+			out->slots_light &= ~(1u << n);
+}
+
 /* A slot may also hold a key that is for no data (an "unbound" one). */
 static void take_open(const struct lk_json *root, struct lk_luks2 *out)
 {
@@ -343,6 +360,7 @@ static enum lk_code read_json(const struct copy *c, struct lk_luks2 *out, struct
 	for (size_t i = 0; lk_json_pair(&tokens, i, &name, &token); i++)
 		if (lk_slice_u32(name, LK_SLOT_MAX, &number)) {
 			take_token(&token, number, out->tokens_used, out);
+			take_foreign(&token, out);
 			out->tokens_used |= 1u << number;
 		}
 	return LK_OK;

@@ -234,14 +234,16 @@ T(more_bindings_than_there_is_room_for_are_skipped)
 
 #define KDF(type, rounds) "{\"kdf\":{\"type\":\"" type "\",\"iterations\":" rounds "}}"
 
+static const char *other_tokens = "";
+
 static void read_facts(const char *slots, const char *segments, const char *config)
 {
 	static char text[4096];
 	struct lk_err e;
 
 	snprintf(text, sizeof(text),
-	    "{\"keyslots\":{%s},\"tokens\":{},\"segments\":{%s},\"config\":{%s}}", slots, segments,
-	    config);
+	    "{\"keyslots\":{%s},\"tokens\":{%s},\"segments\":{%s},\"config\":{%s}}", slots,
+	    other_tokens, segments, config);
 	image_make(&m, 0x4000, text);
 	EQ_CODE(LK_OK, read_image(IMG_SIZE, &e));
 	EQ_U(h.size, 0x4000);
@@ -263,6 +265,18 @@ T(slots_with_a_light_hash_are_told)
 	    "", "");
 	EQ_U(h.slots_used, 6);
 	EQ_U(h.slots_light, 0);
+}
+
+T(light_slots_of_other_programs_are_not_ours)
+{
+	other_tokens = "\"0\":{\"type\":\"clevis\",\"keyslots\":[\"1\",5,\"x\"]},"
+		       "\"1\":{\"keyslots\":[\"2\"]},\"2\":7,\"3\":{\"type\":\"latchkey\","
+		       "\"keyslots\":[\"3\"]}";
+	read_facts("\"1\":" KDF("pbkdf2", "1000") ",\"2\":" KDF("pbkdf2", "1000") ",\"3\":" KDF(
+		       "pbkdf2", "1000") ",\"4\":" KDF("pbkdf2", "1000"),
+	    "", "");
+	other_tokens = "";
+	EQ_U(h.slots_light, 1u << 3 | 1u << 4);
 }
 
 T(slots_that_hold_the_key_of_the_data)
