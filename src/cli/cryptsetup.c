@@ -55,10 +55,13 @@ LK_CHECK static enum lk_code verdict(
 {
 	uint8_t text[200];
 	struct lk_buf clean = LK_BUF(text);
+	struct lk_slice said = lk_slice_buf(message);
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return LK_OK;
-	lk_log_printable(&clean, lk_slice_buf(message), sizeof(text) - 1);
+	while (said.n > 0 && said.p[said.n - 1] == '\n')
+		said.n--;
+	lk_log_printable(&clean, said, sizeof(text) - 1);
 	if (WIFSIGNALED(status)) {
 		(void)lk_fail(
 		    e, LK_ELUKS, "cryptsetup %s: killed by signal %d", verb, WTERMSIG(status));
