@@ -18,8 +18,9 @@ struct lk_cs_call {
 	struct lk_buf *out;       /* its stdout, or NULL */
 	lk_time deadline;
 };
-#define LK_CS_SIGNAL 128u
-#define LK_CS_SECOND "/dev/fd/3"
+#define LK_CS_NO_SLOT 2u
+#define LK_CS_SIGNAL  128u
+#define LK_CS_SECOND  "/dev/fd/3"
 LK_CHECK enum lk_code lk_cs_run(const struct lk_cs_call *call, struct lk_err *e);
 
 /* cryptsetup open --type luks2 --key-slot SLOT --key-file=<pipe> DEVICE NAME */

@@ -15,7 +15,6 @@
 #define MESSAGE_MAX 512
 #define ARGS_MAX    24
 #define NAME        "cryptsetup"
-#define CS_NO_SLOT  2 /* exit status */
 
 static const char *find_program(const char *given)
 {
@@ -35,7 +34,7 @@ static const char *status_meaning(int status)
 	switch (status) {
 	case 1:
 		return "wrong parameters, or not a LUKS2 device";
-	case CS_NO_SLOT:
+	case LK_CS_NO_SLOT:
 		return "no key slot opens with this key";
 	case 3:
 		return "out of memory";
@@ -72,7 +71,7 @@ LK_CHECK static enum lk_code verdict(
 	    status_meaning(WEXITSTATUS(status)), WEXITSTATUS(status), clean.n > 0 ? ": " : "",
 	    (int)clean.n, (const char *)clean.p);
 	e->lib = (uint32_t)WEXITSTATUS(status);
-	if (WEXITSTATUS(status) == CS_NO_SLOT && lk_slice_eq_str(lk_slice_str(verb), "open"))
+	if (WEXITSTATUS(status) == LK_CS_NO_SLOT && lk_slice_eq_str(lk_slice_str(verb), "open"))
 		return lk_hint(e,
 		    "use the passphrase and bind the volume again; with kind compat, the vault may "
 		    "now encode the private exponent of the same key in another way");

@@ -17,11 +17,16 @@ printf . >>%(dir)s/calls
 n=$(stat -c %%s %(dir)s/calls)
 echo "$n $*" >>%(dir)s/called
 if [ "$n" = %(at)d ]; then when=%(when)s; fi
-case $when,%(untrue)s,$* in
-before,*) kill -9 $PPID; exit 1 ;;
-refuse,* | *,yes,*--test-passphrase*)
-	[ -s %(dir)s/turn ] || printf '%%s %%s' "$n" "$(stat -c %%s %(dir)s/writes)" >%(dir)s/turn
-	cat >/dev/null; echo "broken on purpose" >&2; exit 1 ;;
+case $* in *--test-passphrase*)
+	printf . >>%(dir)s/tests
+	if [ "$(stat -c %%s %(dir)s/tests)" = %(untrue)d ]; then
+		printf '%%s %%s' "$n" "$(stat -c %%s %(dir)s/writes)" >%(dir)s/turn
+		when=refuse
+	fi ;;
+esac
+case $when in
+before) kill -9 $PPID; exit 1 ;;
+refuse) cat >/dev/null; echo "broken on purpose" >&2; exit 2 ;;
 esac
 export LD_PRELOAD=%(shim)s CUT_IMAGE=%(image)s CUT_COUNT=%(dir)s/writes CUT_AT=%(cut)d CUT_PARENT=%(parent)s
 %(real)s "$@"
@@ -50,18 +55,18 @@ class Tools:
     at      at which call something happens
     when    what: latchkeyctl is killed `before` it or `after` it; the call fails, and nothing was done (`refuse`) or
             everything (`deny`)
-    untrue  no slot opens when it is only tested
+    untrue  which test of a slot says that it does not open
     cut     which write to the image is cut short; `parent` dies as well then
     """
 
-    def __init__(self, b, image, at=0, when="never", untrue=False, cut=0, parent="$PPID"):
+    def __init__(self, b, image, at=0, when="never", untrue=0, cut=0, parent="$PPID"):
         self.dir = b.dir + ".tools"
         shutil.rmtree(self.dir, ignore_errors=True)
         os.mkdir(self.dir)
         self.wrapper = os.path.join(self.dir, "cryptsetup")
         with open(self.wrapper, "w", encoding="ascii") as f:
             f.write(WRAPPER % {"dir": self.dir, "at": at, "when": when, "cut": cut, "parent": parent, "image": image,
-                               "untrue": "yes" if untrue else "no", "shim": SHIM, "real": CRYPTSETUP})
+                               "untrue": untrue, "shim": SHIM, "real": CRYPTSETUP})
         os.chmod(self.wrapper, 0o755)
         with open(os.path.join(self.dir, "writes"), "w", encoding="ascii"):
             pass

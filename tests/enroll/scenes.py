@@ -46,10 +46,10 @@ class Scene:
     stdin    what it is given on standard input
     had      the configuration on disk gives a key all the time
     after    how many bindings there are in the end
-    untrue   the proof fails the first time, so that everything is taken back: the kills are meanwhile
+    untrue   which test of the new slot fails, so that everything is taken back: the kills are meanwhile
     """
 
-    def __init__(self, name, words, after, before=None, had=True, stdin=PASSPHRASE, untrue=False):
+    def __init__(self, name, words, after, before=None, had=True, stdin=PASSPHRASE, untrue=0):
         self.name, self.words, self.after, self.before, self.had, self.stdin = name, words, after, before, had, stdin
         self.untrue = untrue
         self.base = self.slots = None
@@ -163,7 +163,8 @@ def rotating(*more):
 SCENES = [
     Scene("enroll", enrolling(), 1, had=False),
     Scene("enroll-second", enrolling("--alternative", service=HSM), 2, before=bind),
-    Scene("enroll-undone", enrolling(), 1, had=False, untrue=True),
+    Scene("enroll-undone", enrolling(), 1, had=False, untrue=1),
+    Scene("proof-undone", enrolling("--alternative", service=HSM), 2, before=bind, untrue=2),
     Scene("enroll-offline", offline, 1, had=False),
     Scene("rotate", rotating("--drop-old"), 1, before=bind_and_renew, stdin=b""),
 ]

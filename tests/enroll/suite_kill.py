@@ -44,7 +44,7 @@ def points_of(b, scene):
     t = Try(b, scene)
     tools = killing.Tools(b, t.image, untrue=scene.untrue)
     r = t.run(tools, strace=True)
-    assert (r.status != 0) == scene.untrue, "%s, undisturbed: %s" % (scene.name, r)
+    assert (r.status != 0) == (scene.untrue > 0), "%s, undisturbed: %s" % (scene.name, r)
     wrong = scene.as_it_was(t.image) if scene.untrue else scene.complete(b, t.image)
     assert wrong is None, "%s, undisturbed: %s" % (scene.name, wrong)
     calls, writes = tools.turn() if scene.untrue else (0, 0)

@@ -121,10 +121,34 @@ LK_CHECK static enum lk_code existing_key(
 	return lk_ctl_passphrase(w->a->flags.passphrase_file, w->h.device, &held->existing, e);
 }
 
+/* Before the new one is written: boot would take the first that the pins fit. */
+LK_CHECK static enum lk_code remove_ruins(struct lk_bind *w, struct lk_err *e)
+{
+	static struct lk_luks2 now; /* as it was read, whatever becomes of h.now */
+	const char *stays = NULL;
+
+	now = w->h.now;
+	for (size_t i = 0; w->ruins != 0 && i < now.count; i++) {
+		const struct lk_binding *b = &now.bindings[i];
+
+		if (!(w->ruins >> b->token & 1))
+			continue;
+		if (lk_header_remove(&w->h, b, &stays, e) != LK_OK)
+			return e->code;
+		lk_log(LK_LOG_INFO,
+		    "binding %s, left without its key slot by a call that was cut "
+		    "off, was removed",
+		    b->id);
+	}
+	return LK_OK;
+}
+
 enum lk_code lk_bind_write(struct lk_bind *w, struct lk_err *e)
 {
 	struct lk_bind_held *held = NULL;
 
+	if (remove_ruins(w, e) != LK_OK)
+		return e->code;
 	if (w->active)
 		return LK_OK;
 	if (lk_bind_held(&held, e) != LK_OK)
@@ -152,40 +176,9 @@ enum lk_code lk_bind_activate(struct lk_bind *w, struct lk_err *e)
 
 /* ---- configuration */
 
-/* What stays is told and does no harm. */
-static void sweep(struct lk_bind *w)
-{
-	static struct lk_luks2 now; /* removal is free to change what was read */
-	const char *stays = NULL;
-	struct lk_err e = {0};
-
-	if (w->stale == 0)
-		return;
-	enum lk_code rc = lk_header_read(&w->h, &e);
-	now = w->h.now;
-	for (size_t i = 0; rc == LK_OK && i < now.count; i++) {
-		const struct lk_binding *b = &now.bindings[i];
-
-		if (!(w->stale >> b->token & 1) || b->state != LK_BINDING_PENDING)
-			continue;
-		rc = lk_header_remove(&w->h, b, &stays, &e);
-		if (rc == LK_OK)
-			lk_log(LK_LOG_INFO,
-			    "binding %s, which an interrupted call left behind, was removed%s%s",
-			    b->id, stays != NULL ? "; its key slot stays: " : "",
-			    stays != NULL ? stays : "");
-	}
-	if (rc != LK_OK)
-		lk_log_err(LK_LOG_WARN, &e);
-}
-
 enum lk_code lk_bind_save(struct lk_bind *w, struct lk_err *e)
 {
-	enum lk_code rc = lk_conf_file_write(&w->file, lk_slice_of(w->text, w->text_n), e);
-
-	if (rc == LK_OK)
-		sweep(w);
-	return rc;
+	return lk_conf_file_write(&w->file, lk_slice_of(w->text, w->text_n), e);
 }
 
 void lk_bind_undo(struct lk_bind *w)
@@ -196,6 +189,13 @@ void lk_bind_undo(struct lk_bind *w)
 		lk_log_err(LK_LOG_ERR, &e);
 	if (!w->h.touched)
 		return;
+	/* A listed slot is ours: should this be cut off, too, the next call knows what is left. */
+	if (w->b.state == LK_BINDING_PENDING && w->conf.kind != LK_WRAPPED &&
+	    (w->h.slots_added >> w->b.slot & 1) != 0) {
+		e = (struct lk_err){0};
+		if (lk_bind_activate(w, &e) != LK_OK)
+			lk_log_err(LK_LOG_DEBUG, &e);
+	}
 	e = (struct lk_err){0};
 	if (lk_header_undo(&w->h, &e) != LK_OK)
 		lk_log_err(LK_LOG_ERR, &e);

@@ -28,7 +28,7 @@ struct lk_bind {
 	bool active;      /* the header has it, and its slot opens */
 	bool slot_there;  /* the slot opens; the token is not active */
 	bool token_there; /* as pending */
-	uint32_t stale;   /* bit n: token n is an unfinished one that cannot be completed */
+	uint32_t ruins;   /* bit n: token n is ours, and its key slot is gone or destroyed */
 	size_t text_n;
 	uint8_t text[LK_CONF_FILE_MAX]; /* NAME.conf as it will be */
 };
@@ -58,17 +58,17 @@ LK_CHECK enum lk_code lk_bind_describe(
 /* Where it goes in NAME.conf, and the text that this gives. LK_ECONF: there are others, and the
  * place does not say what becomes of them. */
 LK_CHECK enum lk_code lk_bind_plan(struct lk_bind *w, enum lk_bind_place how, struct lk_err *e);
-/* Token and slot, as far as they are not there. The existing passphrase is asked for when it is
- * needed and not held. A wrapped one stays pending, since nothing could tell later whether its slot
- * is the right one; it becomes active when NAME.conf pins it. */
+/* Token and slot, as far as they are not there; ruins go first, and for good. The existing
+ * passphrase is asked for when it is needed and not held. A wrapped one stays pending, since
+ * nothing could tell later whether its slot is the right one; it becomes active when NAME.conf pins
+ * it. */
 LK_CHECK enum lk_code lk_bind_write(struct lk_bind *w, struct lk_err *e);
 LK_CHECK enum lk_code lk_bind_activate(struct lk_bind *w, struct lk_err *e);
 /* What the next boot will do, from the text of NAME.conf on: the header read again, attestation,
  * release, pins, MAC, secret, and a test of exactly that slot. A wrapped one: header and pins.
  * Starts couriers. */
 LK_CHECK enum lk_code lk_bind_prove(struct lk_bind *w, struct lk_err *e);
-/* NAME.conf; and then what an interrupted call left and nobody can complete goes. Starts a courier.
- */
+/* NAME.conf. */
 LK_CHECK enum lk_code lk_bind_save(struct lk_bind *w, struct lk_err *e);
 /* Nothing of this call stays, byte for byte. The first error remains the verdict. */
 void lk_bind_undo(struct lk_bind *w);

@@ -6,6 +6,7 @@
 #include "bind.h"
 #include "bind_opts.h"
 #include "lk/b64.h"
+#include "lk/cryptsetup.h"
 #include "lk/fmt.h"
 #include "lk/log.h"
 #include "lk/rng.h"
@@ -28,13 +29,18 @@ static bool about_the_same(const struct lk_binding *a, const struct lk_binding *
 	       same(a->thumbprint, b->thumbprint) && same(a->uuid, b->uuid);
 }
 
+enum answer { OPENS, OPENS_NOT, ABSENT, UNKNOWN };
+
 /* A failure that only says no is no failure. */
-static bool slot_opens(const struct lk_bind *w, uint32_t slot, struct lk_slice secret)
+static enum answer ask_slot(const struct lk_bind *w, uint32_t slot, struct lk_slice secret)
 {
 	struct lk_err e = {0};
 
-	return (w->h.now.slots_used >> slot & 1) != 0 &&
-	       lk_header_test(&w->h, slot, secret, &e) == LK_OK;
+	if ((w->h.now.slots_used >> slot & 1) == 0)
+		return ABSENT;
+	if (lk_header_test(&w->h, slot, secret, &e) == LK_OK)
+		return OPENS;
+	return e.lib == LK_CS_NO_SLOT ? OPENS_NOT : UNKNOWN;
 }
 
 /* Made from this key, as nobody else can. */
@@ -42,52 +48,49 @@ static bool proved(const struct lk_bind *w, const struct lk_binding *c, const st
 {
 	struct lk_err e = {0};
 
-	return c->state != LK_BINDING_CUT && about_the_same(c, &w->b) &&
-	       lk_binding_verify(c, &r->ikm, &e) == LK_OK;
+	return about_the_same(c, &w->b) && lk_binding_verify(c, &r->ikm, &e) == LK_OK;
 }
 
-/* Its slot is as it should be, or still to be added. */
+/* Its slot is as it should be, or still to be added. Else it may be a ruin: cryptsetup takes a slot
+ * off the list when it removes it, so one that is listed and does not open was cut off while it was
+ * wiped, and a token that lists none while it was to follow its slot. (The slot that a pending one
+ * waits for may be anybody's.) */
 static bool usable(struct lk_bind *w, const struct lk_binding *c, const struct released *r,
     struct lk_secret *secret)
 {
 	struct lk_err e = {0};
 
-	if (lk_binding_disk_key(c, &r->key.pub, lk_secret_slice(&r->plain), &r->ikm, secret, &e) !=
-	    LK_OK)
+	if (c->state == LK_BINDING_CUT)
+		w->ruins |= 1u << c->token;
+	if (c->state == LK_BINDING_CUT ||
+	    lk_binding_disk_key(c, &r->key.pub, lk_secret_slice(&r->plain), &r->ikm, secret, &e) !=
+		LK_OK)
 		return false;
-	w->slot_there = slot_opens(w, c->slot, lk_secret_slice(secret));
+	const enum answer a = ask_slot(w, c->slot, lk_secret_slice(secret));
+	w->slot_there = a == OPENS;
 	w->token_there = c->state == LK_BINDING_PENDING;
 	w->active = c->state == LK_BINDING_ACTIVE;
-	return w->slot_there || (w->token_there && (w->h.now.slots_used >> c->slot & 1) == 0);
+	if (w->active && a == OPENS_NOT)
+		w->ruins |= 1u << c->token;
+	return a == OPENS || (a == ABSENT && w->token_there);
 }
 
-/* An unfinished one that cannot be completed, because its slot was half written or half wiped when
- * the call was cut off, is remembered: lk_bind_save removes it. */
 static bool find(struct lk_bind *w, const struct released *r, struct lk_secret *secret)
 {
-	LK_SECRET one = {0};
-	struct lk_err e = {0};
-	bool found = false;
-
-	w->stale = 0;
+	w->ruins = 0;
 	for (size_t i = 0; i < w->h.now.count; i++) {
 		const struct lk_binding *c = &w->h.now.bindings[i];
 
-		if (!proved(w, c, r))
+		if (!proved(w, c, r) || !usable(w, c, r, secret))
 			continue;
-		if (!found && usable(w, c, r, &one)) {
-			found = lk_secret_set(secret, lk_secret_slice(&one), &e) == LK_OK;
-			w->b = *c;
-			lk_log(LK_LOG_INFO, "binding %s is in the header already%s", w->b.id,
-			    w->active ? "" : ", and is completed now");
-		} else if (c->state == LK_BINDING_PENDING)
-			w->stale |= 1u << c->token;
+		w->b = *c;
+		lk_log(LK_LOG_INFO, "binding %s is in the header already%s", w->b.id,
+		    w->active ? "" : ", and is completed now");
+		return true;
 	}
-	if (!found) {
-		w->active = w->slot_there = w->token_there = false;
-		lk_secret_clear(secret);
-	}
-	return found;
+	w->active = w->slot_there = w->token_there = false;
+	lk_secret_clear(secret);
+	return false;
 }
 
 /* ---- a new one */
@@ -105,7 +108,7 @@ static bool is_ours(const struct lk_luks2 *h, uint32_t slot)
 static void borrow_slot(struct lk_bind *w, struct lk_slice secret)
 {
 	for (uint32_t slot = 0; slot <= LK_SLOT_MAX; slot++)
-		if (slot_opens(w, slot, secret)) {
+		if (ask_slot(w, slot, secret) == OPENS) {
 			lk_log(LK_LOG_INFO, "key slot %u opens with it already", (unsigned)slot);
 			w->b.slot = slot;
 			w->b.borrowed = !is_ours(&w->h.now, slot);
