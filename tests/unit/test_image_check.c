@@ -31,7 +31,9 @@ T(kinds)
 	make_systemd();
 	rig_drop(&r, "usr/lib/systemd/systemd");
 	rig_dir(&r, "usr/lib/dracut");
-	fails("kind", "without systemd");
+	rig_put(&r, "sbin/cryptsetup", "a program");
+	rig_find(&r, "sbin/cryptsetup")->mode = S_IFREG | 0755;
+	fails("hook", "latchkey-settled.sh is not in the image");
 	rig_drop(&r, "usr/lib/dracut");
 	fails("kind", "neither dracut's nor");
 }
