@@ -54,7 +54,7 @@ def fill_slots(image):
 @case
 def all_key_slots_are_taken(b):
     """32 key slots: said, and nothing is changed"""
-    image = scenes.make_volume(b)
+    image = scenes.make_volume(b, "16744448")
     fill_slots(image)
     unchanged(b, image, "slot")
 

@@ -273,6 +273,24 @@ static void forget(struct lk_header *h, uint32_t token)
 			h->save[i] = h->save[--h->saved];
 }
 
+/* No boot takes it from now on: it is written as one that is not finished. Should its slot be
+ * destroyed only half the way, nobody tries to open with it. Where this fails, the rest is as good.
+ */
+static void retire(struct lk_header *h, const struct lk_binding *b)
+{
+	uint8_t store[LK_BINDING_JSON_MAX];
+	struct lk_buf json = LK_BUF(store);
+	struct lk_binding pending = *b;
+	struct lk_err e = {0};
+	bool done = false;
+
+	pending.state = LK_BINDING_PENDING;
+	if (b->state != LK_BINDING_ACTIVE || lk_binding_write(&pending, &json, &e) != LK_OK)
+		return;
+	if (import(h, b->token, lk_slice_buf(&json), true, &done, &e) != LK_OK)
+		lk_log_err(LK_LOG_DEBUG, &e);
+}
+
 enum lk_code lk_header_cut(
     struct lk_header *h, const struct lk_binding *b, const char **stays, struct lk_err *e)
 {
@@ -293,6 +311,7 @@ enum lk_code lk_header_cut(
 		    h->device);
 	}
 	forget(h, b->token);
+	retire(h, b);
 	return kill_slot(h, b->slot, e);
 }
 

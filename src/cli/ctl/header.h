@@ -70,7 +70,8 @@ LK_CHECK enum lk_code lk_header_test(
  */
 LK_CHECK enum lk_code lk_header_goes(const struct lk_header *h, const struct lk_binding *b,
     bool *goes, const char **stays, struct lk_err *e);
-/* Remove the slot of a binding, as far as it goes; its token is cut then. LK_EUSAGE: no other slot
+/* Remove the slot of a binding, as far as it goes; its token says first that it is not finished, so
+ * that no boot relies on a slot that is being wiped. LK_EUSAGE: no other slot
  * that opens the volume would be left. Nothing was changed where it fails like this or as
  * lk_header_goes does. */
 LK_CHECK enum lk_code lk_header_cut(
