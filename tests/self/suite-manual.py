@@ -34,12 +34,8 @@ class Help:
         """Options but those that are for verbs of the other program alone."""
         def others(about):
             head = re.match(r"([a-z, -]+):", about)
-            return head and not any(v in re.split(r", | --\S+", head.group(1)) for v in self.verbs + COMING)
+            return head and not any(v in re.split(r", | --\S+", head.group(1)) for v in self.verbs)
         return {name: about for name, about in self.options.items() if not others(about)}
-
-
-# Verbs that have a place in the page before they have one in the program.
-COMING = ["remove"]
 
 
 class Page:
@@ -114,7 +110,7 @@ def check_program(t, name, about, page):
         verbs = re.findall(r"^\.It Cm ([a-z-]+)", page.section("DESCRIPTION"), re.M)
     else:
         verbs = re.findall(r"^\.Ss ([a-z-]+)", page.section("DESCRIPTION"), re.M)
-    t.equal([v for v in verbs if v in about.verbs or v not in COMING], about.verbs, where + "the verbs, in their order")
+    t.equal(verbs, about.verbs, where + "the verbs, in their order")
     t.equal(sorted(set(about.own()) - set(page.items)), [], where + "every option has its entry")
     t.equal(sorted(set(page.items) - set(about.own())), [], where + "no entry for an option that is not there")
     t.equal(without_default(about.own(), page.items), [], where + "the defaults")
