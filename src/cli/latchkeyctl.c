@@ -20,6 +20,7 @@ static const struct lk_verb verbs[] = {
 
 int main(int argc, char *argv[])
 {
+	lk_luks2_more = lk_luks2_facts;
 	lk_policy_options();
 	lk_image_options();
 	lk_bind_options();

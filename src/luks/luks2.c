@@ -23,6 +23,8 @@
 #define HDR_MIN    0x4000u
 #define TOKS_MAX   4096
 
+void (*lk_luks2_more)(const struct lk_json *root, struct lk_luks2 *out);
+
 /* Two copies may have to be compared, so there is room for two. */
 static uint8_t area[2][HDR_MAX];
 static struct lk_json_tok toks[TOKS_MAX];
@@ -177,133 +179,17 @@ static enum lk_code read_uuid(const struct copy *c, struct lk_luks2 *out, struct
 	return lk_slice_cstr(lk_slice_sub(field, 0, end), out->uuid, sizeof(out->uuid), e);
 }
 
-/* ---- key slots, segments, requirements: what the administrator's program wants to know. A boot
- * does not heed them, so what is malformed here is passed over. */
-
-static bool text_is(const struct lk_json *j, const char *path, const char *want)
-{
-	struct lk_slice text;
-	struct lk_err e;
-
-	memset(&e, 0, sizeof(e));
-	return lk_json_str(j, path, &text, &e) == LK_OK && lk_slice_eq_str(text, want);
-}
-
-static bool is_light(const struct lk_json *slot)
-{
-	int64_t rounds = 0;
-	struct lk_err e;
-
-	memset(&e, 0, sizeof(e));
-	return text_is(slot, "kdf.type", "pbkdf2") &&
-	       lk_json_int(slot, "kdf.iterations", LK_SLOT_ITERATIONS, LK_SLOT_ITERATIONS, &rounds,
-		   &e) == LK_OK;
-}
-
-static void take_slots(const struct lk_json *slots, struct lk_luks2 *out)
+/* The members of an object whose names are numbers from 0 to 31, as bits. */
+static uint32_t used_bits(const struct lk_json *j)
 {
 	struct lk_slice name;
-	struct lk_json slot;
-	uint32_t n = 0;
-
-	for (size_t i = 0; lk_json_pair(slots, i, &name, &slot); i++) {
-		if (!lk_slice_u32(name, LK_SLOT_MAX, &n))
-			continue;
-		const uint32_t bit = 1u << n;
-		if (!(out->slots_used & bit) && is_light(&slot))
-			out->slots_light |= bit;
-		else
-			out->slots_light &= ~bit; /* there twice: who knows which */
-		out->slots_used |= bit;
-		if (text_is(&slot, "type", "reencrypt"))
-			out->reencrypting = true;
-	}
-}
-
-/* Clevis and systemd-cryptenroll make slots as light as ours; their tokens name them. */
-static void take_foreign(const struct lk_json *token, struct lk_luks2 *out)
-{
-	struct lk_slice text;
-	struct lk_json slot;
-	struct lk_err e;
-	uint32_t n = 0;
-
-	memset(&e, 0, sizeof(e));
-	if (text_is(token, "type", LK_BINDING_TYPE))
-		return;
-	for (size_t k = 0; lk_json_at(token, "keyslots", k, &slot, &e) == LK_OK; k++)
-		if (lk_json_str(&slot, "", &text, &e) == LK_OK &&
-		    lk_slice_u32(text, LK_SLOT_MAX, &n))
-			out->slots_light &= ~(1u << n);
-}
-
-/* A slot may also hold a key that is for no data (an "unbound" one). */
-static void take_open(const struct lk_json *root, struct lk_luks2 *out)
-{
-	struct lk_slice text;
-	struct lk_json digests, digest, slot;
-	struct lk_err e;
-	size_t segments = 0;
-	uint32_t n = 0;
-
-	memset(&e, 0, sizeof(e));
-	if (lk_json_get(root, "digests", &digests, &e) != LK_OK)
-		return;
-	for (size_t i = 0; lk_json_pair(&digests, i, &text, &digest); i++) {
-		if (lk_json_len(&digest, "segments", &segments, &e) != LK_OK || segments == 0)
-			continue;
-		for (size_t k = 0; lk_json_at(&digest, "keyslots", k, &slot, &e) == LK_OK; k++)
-			if (lk_json_str(&slot, "", &text, &e) == LK_OK &&
-			    lk_slice_u32(text, LK_SLOT_MAX, &n))
-				out->slots_open |= out->slots_used & 1u << n;
-	}
-}
-
-/* Text for people: what does not fit is cut off. */
-static void take_text(const struct lk_json *j, const char *path, char *out, size_t cap)
-{
 	struct lk_json value;
-	struct lk_err e;
-	size_t n = 0;
+	uint32_t bits = 0, n = 0;
 
-	memset(&e, 0, sizeof(e));
-	if (lk_json_get(j, path, &value, &e) != LK_OK || lk_json_type(&value) != LK_JSON_STRING)
-		return;
-	const struct lk_slice text = lk_json_raw(&value);
-	for (; n < text.n && n < cap - 1; n++) {
-		const uint8_t c = text.p[n];
-
-		out[n] = '?';
-		if (c > 0x20 && c < 0x7f)
-			out[n] = (char)c;
-	}
-	out[n] = '\0';
-}
-
-static void take_facts(const struct lk_json *root, struct lk_luks2 *out)
-{
-	static const char word[] = "reencrypt";
-	struct lk_slice text;
-	struct lk_json list, value;
-	struct lk_err e;
-	uint32_t bytes = 0;
-	size_t at = 0;
-
-	memset(&e, 0, sizeof(e));
-	take_text(root, "segments.0.encryption", out->cipher, sizeof(out->cipher));
-	take_text(root, "segments.0.integrity.type", out->integrity, sizeof(out->integrity));
-	if (lk_json_str(root, "config.keyslots_size", &text, &e) == LK_OK &&
-	    lk_slice_u32(text, UINT32_MAX - 2 * out->size, &bytes))
-		out->area = 2 * out->size + bytes;
-	/* A segment has flags only while a reencryption moves it. */
-	if (lk_json_get(root, "segments", &list, &e) == LK_OK)
-		for (size_t i = 0; lk_json_pair(&list, i, &text, &value); i++)
-			if (lk_json_len(&value, "flags", &at, &e) == LK_OK && at > 0)
-				out->reencrypting = true;
-	if (lk_json_get(root, "config.requirements", &list, &e) == LK_OK)
-		for (size_t i = 0; lk_json_at(&list, "mandatory", i, &value, &e) == LK_OK; i++)
-			if (lk_slice_search(lk_json_raw(&value), lk_slice_str(word), &at))
-				out->reencrypting = true;
+	for (size_t i = 0; lk_json_pair(j, i, &name, &value); i++)
+		if (lk_slice_u32(name, LK_SLOT_MAX, &n))
+			bits |= 1u << n;
+	return bits;
 }
 
 static void take_token(
@@ -354,15 +240,14 @@ static enum lk_code read_json(const struct copy *c, struct lk_luks2 *out, struct
 	}
 	out->size = (uint32_t)c->size;
 	out->json_len = (uint32_t)c->json.n;
-	take_slots(&slots, out);
-	take_open(&root, out);
-	take_facts(&root, out);
+	out->slots_used = used_bits(&slots);
 	for (size_t i = 0; lk_json_pair(&tokens, i, &name, &token); i++)
 		if (lk_slice_u32(name, LK_SLOT_MAX, &number)) {
 			take_token(&token, number, out->tokens_used, out);
-			take_foreign(&token, out);
 			out->tokens_used |= 1u << number;
 		}
+	if (lk_luks2_more != NULL)
+		lk_luks2_more(&root, out);
 	return LK_OK;
 }
 

@@ -86,6 +86,7 @@ static bool rig_make(const char *more)
 		abort();
 	rig_hash(rig_sum);
 	rig_said[0] = '\0';
+	lk_luks2_more = lk_luks2_facts;
 	lk_log_hook(rig_hook, NULL);
 	return true;
 }

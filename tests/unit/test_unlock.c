@@ -267,8 +267,10 @@ T(the_header_arrives_through_the_disk_courier)
 		",\"replaced-by\":\"00000000000000bb\",\"borrowed\":true") ",\"4\":" TOKEN("compat",
 		",\"kdf-salt\":\"" B64 "\",\"label\":\"a \\\"label\\\"\"") "}}");
 	int fd = image_fd(&m, IMG_SIZE);
+	lk_luks2_more = lk_luks2_facts;
 	EQ_CODE(LK_OK, lk_disk_header(fd, lk_deadline_in(5000), &h, &e));
 	EQ_CODE(LK_OK, lk_luks2_read(fd, &direct, &e));
+	lk_luks2_more = NULL;
 	EQ_U(h.count, 2);
 	EQ_MEM(&h, &direct, sizeof(h));
 	EQ_U(h.bindings[1].kdf_salt_len, 48);
