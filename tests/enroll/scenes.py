@@ -50,12 +50,14 @@ class Scene:
     stdin    what it is given on standard input
     had      the configuration on disk gives a key all the time
     after    how many bindings there are in the end
+    spare    so many key slots that no token lists may be left: of recovery keys that were shown
     untrue   which test of the new slot fails, so that everything is taken back: the kills are meanwhile
     """
 
-    def __init__(self, name, words, after, before=None, had=True, stdin=PASSPHRASE, untrue=0):
+    def __init__(self, name, words, after, before=None, had=True, stdin=PASSPHRASE, untrue=0,
+                 spare=0):
         self.name, self.words, self.after, self.before, self.had, self.stdin = name, words, after, before, had, stdin
-        self.untrue = untrue
+        self.untrue, self.spare = untrue, spare
         self.base = self.slots = None
 
     def prepare(self, b):
@@ -118,7 +120,9 @@ class Scene:
         if len(ours) != self.after or len(listed) != self.after or marked:
             return "the bindings are %s" % [{k: t.get(k) for k in ("id", "keyslots", "pending-slot", "replaced-by")
                                              if k in t} for t in ours]
-        if sorted(now["keyslots"]) != sorted(list(SLOTS) + listed):
+        listed += [n for t in now["tokens"].values() if t["type"] == "systemd-recovery" for n in t["keyslots"]]
+        unknown = set(now["keyslots"]) - set(SLOTS) - set(listed)
+        if set(SLOTS) | set(listed) | unknown != set(now["keyslots"]) or len(unknown) > self.spare:
             return "the key slots are %s, listed are %s" % (sorted(now["keyslots"]), listed)
         # A temporary file of a run that was killed may stay.
         left = [n for n in os.listdir(b.path("conf")) if not re.fullmatch(r"root\.conf(\.\w{6})?", n)]
@@ -186,6 +190,7 @@ SCENES = [
     Scene("enroll-undone", enrolling(), 1, had=False, untrue=1),
     Scene("proof-undone", enrolling("--alternative", service=HSM), 2, before=bind, untrue=2),
     Scene("enroll-offline", offline, 1, had=False),
+    Scene("enroll-recovery", enrolling("--recovery"), 1, before=bind, spare=1),
     Scene("rotate", rotating("--drop-old"), 1, before=bind_and_renew, stdin=b""),
     Scene("remove-first", removing_first, 1, before=bind_twice, stdin=b""),
     Scene("remove", removing, 0, before=bind, had=False, stdin=b""),

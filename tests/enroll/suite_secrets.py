@@ -3,6 +3,7 @@
 
 import base64
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -14,6 +15,7 @@ import watch  # noqa: E402
 from disk import CRYPTSETUP, PASSPHRASE, opens  # noqa: E402
 from e2e import case  # noqa: E402
 
+RECOVERY = re.compile(rb"[cbdefghijklnrtuv]{8}(?:-[cbdefghijklnrtuv]{8}){7}")
 # What a careless program would do with the secret that it has just read.
 LEAK = """#!/bin/sh
 read -r secret || :
@@ -28,7 +30,7 @@ printf '%%s' "$secret" | %(real)s "$@"
 def material(name="rsa2048-1"):
     """Numbers of a key that a vault releases; any of them gives the rest away."""
     numbers = keys.Material(e2e.STATE).load(name).private_numbers()
-    return {"the released key (%s)" % what: getattr(numbers, what).to_bytes(512, "big").lstrip(b"\0")[8:72]
+    return {"the released key (%s of %s)" % (what, name): getattr(numbers, what).to_bytes(512, "big").lstrip(b"\0")[8:72]
             for what in ("p", "q", "d")}
 
 
@@ -65,6 +67,46 @@ def enrolment(b):
     r, places = watched(b, scene.argv(b, image) + ["--verbose"])
     r.ok()
     nothing_in(places, secrets_of(b, image))
+
+
+@case
+def recovery_key(b):
+    """an enrolment with --recovery: the recovery key is shown once, and is nowhere else"""
+    scene = scenes.SCENES[0]
+    image = scenes.make_volume(b)
+    r, places = watched(b, scene.argv(b, image) + ["--recovery"])
+    r.ok()
+    text = RECOVERY.search(r.out)
+    assert text and len(RECOVERY.findall(r.out)) == 1, r.out
+    assert opens(image, text.group()), "the recovery key opens nothing"
+    secrets = dict(secrets_of(b, image), **{"the recovery key": text.group(), "part of it": text.group()[18:53]})
+    nothing_in([(where, data.replace(text.group(), b"") if where == "what it printed" else data)
+                for where, data in places], secrets)
+
+
+@case
+def rotation(b):
+    """a rotation, which the old binding opens the header for"""
+    image = scenes.make_volume(b)
+    scenes.bind_and_renew(b, image)
+    old = b.latchkey("key", "root", "--device", image).ok().out
+    scene = next(s for s in scenes.SCENES if s.name == "rotate")
+    r, places = watched(b, scene.argv(b, image) + ["--verbose"], b"")
+    r.ok()
+    newest = b.ctl.keys()["vault"]["rsa2048"]["versions"][-1]
+    nothing_in(places, dict(secrets_of(b, image), **material(newest["material"]), **{"the old slot's secret": old}))
+
+
+@case
+def removal(b):
+    """a removal"""
+    image = scenes.make_volume(b)
+    scenes.bind(b, image)
+    secrets = secrets_of(b, image)
+    scene = next(s for s in scenes.SCENES if s.name == "remove")
+    r, places = watched(b, scene.argv(b, image) + ["--verbose"], b"")
+    r.ok()
+    nothing_in(places, secrets)
 
 
 @case
