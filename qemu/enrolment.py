@@ -46,6 +46,10 @@ class Site:
         self.machine.digest = os.path.join(self.machine.folder, "key.sha256")
         stage.key_digest(self.machine, cases.PROGRAMS, self.link, self.config)
 
+    def pinned(self, name):
+        """What NAME.conf says of this setting, for each binding."""
+        return re.findall(r"^%s = (.*)$" % name, self.settings(), re.M)
+
     def settings(self):
         """NAME.conf as it is now."""
         with open(os.path.join(self.config, stage.VOLUME + ".conf")) as f:
